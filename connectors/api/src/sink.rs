@@ -1,0 +1,58 @@
+//! Where results go.
+
+use arrow::record_batch::RecordBatch;
+use backplane_events::Table;
+use serde::{Deserialize, Serialize};
+
+use crate::ConnectorError;
+
+/// The number of a checkpoint, from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Epoch(pub u64);
+
+/// Rows for a sink.
+#[derive(Debug, Clone)]
+pub enum Output {
+    /// Rows of one of the engine's tables, of that table's schema.
+    Rows {
+        /// The table.
+        table: Table,
+        /// The rows.
+        batch: RecordBatch,
+    },
+    /// Rows of a user's own query over a closed window, of the query's schema.
+    Query {
+        /// The query's name.
+        name: String,
+        /// The rows.
+        batch: RecordBatch,
+    },
+}
+
+/// What a sink has prepared for an epoch: enough to publish it, also in another process after a crash.
+pub type Effect = serde_json::Value;
+
+/// A place for results. See the crate's documentation for the two steps.
+pub trait Sink: Send {
+    /// The name in the configuration.
+    fn name(&self) -> &str;
+
+    /// Takes rows into the current epoch; nothing becomes visible. Encoding may go on in the background.
+    ///
+    /// # Errors
+    /// The place is out of reach or full; the epoch cannot be completed.
+    fn accept(&mut self, output: &Output) -> Result<(), ConnectorError>;
+
+    /// Makes all rows accepted since the last call durable, unpublished, and says how to publish them.
+    ///
+    /// # Errors
+    /// As [`Sink::accept`].
+    fn prepare(&mut self, epoch: Epoch) -> Result<Effect, ConnectorError>;
+
+    /// Makes a prepared effect visible; does nothing if it is visible already.
+    ///
+    /// # Errors
+    /// The place is out of reach; the same call must be made again.
+    fn publish(&mut self, epoch: Epoch, effect: &Effect) -> Result<(), ConnectorError>;
+}

@@ -1,0 +1,1 @@
+//! The Parquet lake as Delta tables: sink, source, reader.

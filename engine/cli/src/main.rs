@@ -1,0 +1,3 @@
+//! The `backplane` command.
+
+fn main() {}

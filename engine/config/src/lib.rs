@@ -1,0 +1,1 @@
+//! The configuration document: typed model, validation with positions, secrets.

@@ -1,0 +1,1 @@
+//! The stream job: sources, decode, dedup, join, windows, sinks, epochs.

@@ -1,0 +1,1 @@
+//! Sufficient statistics and the tests on them: pure functions.

@@ -1,0 +1,1 @@
+//! The analysis in SQL: canonical queries, functions, catalogue.
