@@ -1,4 +1,5 @@
 //! The moments against exact rational arithmetic: the golden table, and random values.
+#![allow(clippy::unwrap_used, reason = "a test's helpers may fail as the test does")]
 
 use backplane_stats::{CrossMoments, Moments};
 use proptest::prelude::*;
