@@ -346,6 +346,8 @@ fn fields(table: Table) -> Vec<Field> {
             real("power"),
             real_or_null("minimum_effect"),
             integer_or_null("planned_total"),
+            // a JSON array of segment names, null when there are none
+            text_or_null("segments"),
             time("since"),
         ]),
         Table::Allocations => fields.extend([
@@ -364,7 +366,8 @@ fn fields(table: Table) -> Vec<Field> {
             real_or_null("winsorize_upper"),
             text_or_null("numerator"),
             text_or_null("denominator"),
-            integer("attribution_window"),
+            // null: the metric has none of its own, that of the experiment holds
+            integer_or_null("attribution_window"),
             text("role"),
             time("since"),
         ]),
