@@ -29,6 +29,16 @@ impl CrossMoments {
         }
     }
 
+    /// `count` pairs that are all the same.
+    #[must_use]
+    pub fn repeated(x: f64, y: f64, count: u64) -> Self {
+        CrossMoments {
+            x: Moments::repeated(x, count),
+            y: Moments::repeated(y, count),
+            products: DoubleDouble::ZERO,
+        }
+    }
+
     /// The number of pairs.
     #[inline]
     #[must_use]
@@ -85,11 +95,7 @@ impl CrossMoments {
     #[must_use]
     pub fn with_zeros(&self, zeros: u64) -> CrossMoments {
         let mut all = *self;
-        all.merge(&CrossMoments {
-            x: Moments::of_zeros(zeros),
-            y: Moments::of_zeros(zeros),
-            products: DoubleDouble::ZERO,
-        });
+        all.merge(&CrossMoments::repeated(0.0, 0.0, zeros));
         all
     }
 
@@ -257,6 +263,14 @@ mod tests {
     fn zeros_count_as_pairs() {
         let moments = of(&[(2.0, 1.0), (4.0, 2.0)]).with_zeros(1);
         assert_eq!((moments.count(), moments.c()), (3, Some(4.0)));
+    }
+
+    #[test]
+    fn repeated_pairs_merge_like_any_others() {
+        let mut moments = of(&[(2.0, 1.0), (4.0, 2.0)]);
+        moments.merge(&CrossMoments::repeated(3.0, 6.0, 2));
+        assert_eq!((moments.count(), moments.sum(), moments.c()), (4, 12.0, Some(1.0)));
+        assert_eq!(CrossMoments::repeated(3.0, 6.0, 0), CrossMoments::new());
     }
 
     #[test]

@@ -50,6 +50,21 @@ impl Moments {
         }
     }
 
+    /// `count` values that are all the same.
+    #[must_use]
+    pub fn repeated(value: f64, count: u64) -> Self {
+        if count == 0 {
+            return Self::new();
+        }
+        Moments {
+            count,
+            shift: value,
+            min: value,
+            max: value,
+            ..Self::new()
+        }
+    }
+
     /// The number of values.
     #[inline]
     #[must_use]
@@ -124,7 +139,7 @@ impl Moments {
     #[must_use]
     pub fn with_zeros(&self, zeros: u64) -> Moments {
         let mut all = *self;
-        all.merge(&Moments::of_zeros(zeros));
+        all.merge(&Moments::repeated(0.0, zeros));
         all
     }
 
@@ -253,19 +268,6 @@ impl Moments {
             min: f64::from_bits(min),
             max: f64::from_bits(max),
             extremes_stale: extremes_stale != 0,
-        }
-    }
-
-    /// `zeros` values of 0.
-    pub(crate) fn of_zeros(zeros: u64) -> Self {
-        if zeros == 0 {
-            return Self::new();
-        }
-        Moments {
-            count: zeros,
-            min: 0.0,
-            max: 0.0,
-            ..Self::new()
         }
     }
 
