@@ -6,7 +6,13 @@
 //! 1. [`Sink::prepare`] makes everything accepted so far durable under names that no reader looks at, and returns an [`Effect`];
 //! 2. [`Sink::publish`] makes an effect visible. It is idempotent: publishing the same effect of the same epoch again changes nothing.
 
+//!
+//! [`memory`] has a source and a sink that hold everything in memory; [`conformance`] is the suite that every connector passes.
+
+pub mod conformance;
 mod error;
+pub mod lines;
+pub mod memory;
 mod sink;
 mod source;
 

@@ -38,6 +38,24 @@ pub trait Sink: Send {
     /// The name in the configuration.
     fn name(&self) -> &str;
 
+    /// Says whether the place can take rows, before anything is read. Leaves nothing behind.
+    ///
+    /// # Errors
+    /// The place is not there, cannot be written, or is something else than this sink writes.
+    fn check(&mut self) -> Result<(), ConnectorError> {
+        Ok(())
+    }
+
+    /// Removes what epochs after the committed one left in the place, where a reader would see it. Called at most once, before the
+    /// first [`Sink::accept`] of a run that restores; `committed` is the effect of the last epoch that was decided.
+    ///
+    /// # Errors
+    /// The place is out of reach, or no longer holds what the committed epoch wrote.
+    fn recover(&mut self, committed: &Effect) -> Result<(), ConnectorError> {
+        let _ = committed;
+        Ok(())
+    }
+
     /// Takes rows into the current epoch; nothing becomes visible. Encoding may go on in the background.
     ///
     /// # Errors
