@@ -1,5 +1,19 @@
 //! The enumerations of the envelope, with their names and ordinals on the wire.
 
+/// What all wire enumerations have in common.
+pub(crate) trait WireEnum: Copy + 'static {
+    /// Every value, in ordinal order.
+    fn all() -> &'static [Self];
+    /// The name on the wire.
+    fn wire_name(self) -> &'static str;
+    /// The position among all values.
+    fn ordinal(self) -> u8;
+    /// The value of this ordinal.
+    fn of_ordinal(ordinal: u64) -> Option<Self>;
+    /// The value of this name, in any case.
+    fn of_name(name: &[u8]) -> Option<Self>;
+}
+
 /// Declares a wire enumeration: its variants in ordinal order, each written as its name.
 macro_rules! wire_enum {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident),+ $(,)? }) => {
@@ -28,6 +42,24 @@ macro_rules! wire_enum {
             #[must_use]
             pub fn from_name(name: &[u8]) -> Option<Self> {
                 Self::ALL.iter().copied().find(|value| value.name().as_bytes().eq_ignore_ascii_case(name))
+            }
+        }
+
+        impl WireEnum for $name {
+            fn all() -> &'static [Self] {
+                Self::ALL
+            }
+            fn wire_name(self) -> &'static str {
+                self.name()
+            }
+            fn ordinal(self) -> u8 {
+                self as u8
+            }
+            fn of_ordinal(ordinal: u64) -> Option<Self> {
+                Self::from_ordinal(ordinal)
+            }
+            fn of_name(name: &[u8]) -> Option<Self> {
+                Self::from_name(name)
             }
         }
     };

@@ -118,9 +118,17 @@ impl Table {
     #[must_use]
     pub fn schema(self) -> SchemaRef {
         static SCHEMAS: OnceLock<Vec<SchemaRef>> = OnceLock::new();
-        let schemas = SCHEMAS.get_or_init(|| Table::ALL.iter().map(|table| Arc::new(Schema::new(fields(*table)))).collect());
+        let schemas = SCHEMAS.get_or_init(|| {
+            Table::ALL
+                .iter()
+                .map(|table| Arc::new(Schema::new(fields(*table))))
+                .collect()
+        });
         // ALL is in the order of the discriminants, so the position is the discriminant.
-        schemas.get(self as usize).cloned().unwrap_or_else(|| Arc::new(Schema::empty()))
+        schemas
+            .get(self as usize)
+            .cloned()
+            .unwrap_or_else(|| Arc::new(Schema::empty()))
     }
 }
 
@@ -172,11 +180,20 @@ fn flag(name: &str) -> Field {
 
 /// The columns that every event table begins with.
 fn event_head() -> Vec<Field> {
-    vec![text("event_id"), time("event_time"), time_or_null("envelope_time"), time("ingest_time")]
+    vec![
+        text("event_id"),
+        time("event_time"),
+        time_or_null("envelope_time"),
+        time("ingest_time"),
+    ]
 }
 
 fn window_key() -> Vec<Field> {
-    vec![text("window_name"), time_or_null("window_start"), time_or_null("window_end")]
+    vec![
+        text("window_name"),
+        time_or_null("window_start"),
+        time_or_null("window_end"),
+    ]
 }
 
 fn statistics() -> Vec<Field> {
@@ -303,7 +320,12 @@ fn fields(table: Table) -> Vec<Field> {
             ]);
         }
         Table::AssignmentCounts => {
-            fields.extend([text("experiment"), text("variant"), text_or_null("segment"), text_or_null("segment_value")]);
+            fields.extend([
+                text("experiment"),
+                text("variant"),
+                text_or_null("segment"),
+                text_or_null("segment_value"),
+            ]);
             fields.extend(window_key());
             fields.extend([
                 integer("subjects"),

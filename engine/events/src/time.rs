@@ -16,7 +16,11 @@ impl EventTime {
     /// This instant moved by `micros` microseconds; the two ends absorb.
     #[must_use]
     pub fn plus(self, micros: i64) -> EventTime {
-        if self == Self::MIN || self == Self::MAX { self } else { EventTime(self.0.saturating_add(micros)) }
+        if self == Self::MIN || self == Self::MAX {
+            self
+        } else {
+            EventTime(self.0.saturating_add(micros))
+        }
     }
 
     /// This instant moved back by `micros` microseconds; the two ends absorb.
@@ -33,9 +37,7 @@ impl fmt::Display for EventTime {
             Self::MIN => formatter.write_str("-infinity"),
             Self::MAX => formatter.write_str("infinity"),
             EventTime(micros) => match chrono::DateTime::from_timestamp_micros(micros) {
-                Some(instant) => {
-                    formatter.write_str(&instant.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true))
-                }
+                Some(instant) => formatter.write_str(&instant.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true)),
                 None => write!(formatter, "{micros}us"),
             },
         }
@@ -56,6 +58,9 @@ mod tests {
     #[test]
     fn an_instant_prints_as_rfc_3339() {
         assert_eq!(EventTime(1_767_571_200_000_000).to_string(), "2026-01-05T00:00:00Z");
-        assert_eq!(EventTime(1_767_571_200_000_001).to_string(), "2026-01-05T00:00:00.000001Z");
+        assert_eq!(
+            EventTime(1_767_571_200_000_001).to_string(),
+            "2026-01-05T00:00:00.000001Z"
+        );
     }
 }

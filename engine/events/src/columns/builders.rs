@@ -1,0 +1,274 @@
+//! Columns that grow by one row at a time.
+
+use std::fmt::Write;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, BooleanBuilder, DictionaryArray, Float64Array, Int32Array, NullBufferBuilder, PrimitiveArray,
+    StringArray, StringBuilder,
+};
+use arrow::buffer::ScalarBuffer;
+use arrow::datatypes::{ArrowPrimitiveType, Int32Type, TimestampMicrosecondType};
+use hashbrown::{DefaultHashBuilder, HashTable};
+
+use crate::kinds::WireEnum;
+
+/// Texts of many values.
+#[derive(Debug)]
+pub(super) struct TextColumn {
+    builder: StringBuilder,
+}
+
+impl TextColumn {
+    pub(super) fn new() -> TextColumn {
+        TextColumn {
+            builder: StringBuilder::with_capacity(0, 0),
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn push(&mut self, text: &str) {
+        self.builder.append_value(text);
+    }
+
+    #[inline(always)]
+    pub(super) fn push_or_null(&mut self, text: Option<&str>) {
+        self.builder.append_option(text);
+    }
+
+    /// Adds to the row that [`TextColumn::end_row`] will end.
+    pub(super) fn write(&mut self, part: &str) {
+        // Writing into memory does not fail.
+        let _ = self.builder.write_str(part);
+    }
+
+    pub(super) fn end_row(&mut self) {
+        self.builder.append_value("");
+    }
+
+    /// The column; the next one begins with as much room as this one took.
+    pub(super) fn finish(&mut self) -> ArrayRef {
+        let next = StringBuilder::with_capacity(self.builder.offsets_slice().len(), self.builder.values_slice().len());
+        Arc::new(std::mem::replace(&mut self.builder, next).finish())
+    }
+}
+
+/// Texts of few values, each kept once.
+#[derive(Debug)]
+pub(super) struct DictionaryColumn {
+    keys: Vec<i32>,
+    nulls: NullBufferBuilder,
+    /// The distinct texts one after the other, and where each ends.
+    texts: String,
+    ends: Vec<usize>,
+    keys_by_text: HashTable<i32>,
+    hasher: DefaultHashBuilder,
+    last: i32,
+}
+
+impl DictionaryColumn {
+    pub(super) fn new() -> DictionaryColumn {
+        DictionaryColumn {
+            keys: Vec::new(),
+            nulls: NullBufferBuilder::new(0),
+            texts: String::new(),
+            ends: Vec::new(),
+            keys_by_text: HashTable::new(),
+            hasher: DefaultHashBuilder::default(),
+            last: 0,
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn push(&mut self, text: &str) {
+        let key = if text_of(&self.texts, &self.ends, self.last) == Some(text) {
+            self.last
+        } else {
+            self.intern(text)
+        };
+        self.keys.push(key);
+        self.nulls.append_non_null();
+    }
+
+    #[inline(always)]
+    pub(super) fn push_or_null(&mut self, text: Option<&str>) {
+        match text {
+            Some(text) => self.push(text),
+            None => {
+                self.keys.push(0);
+                self.nulls.append_null();
+            }
+        }
+    }
+
+    /// The key of a text, which becomes the one that is tried first.
+    fn intern(&mut self, text: &str) -> i32 {
+        let hash = self.hasher.hash_one(text.as_bytes());
+        let (texts, ends) = (&self.texts, &self.ends);
+        let known = self
+            .keys_by_text
+            .find(hash, |key| text_of(texts, ends, *key) == Some(text));
+        self.last = match known {
+            Some(key) => *key,
+            None => {
+                // A block has fewer texts than bytes, and at most i32::MAX bytes.
+                let key = self.ends.len() as i32;
+                self.texts.push_str(text);
+                self.ends.push(self.texts.len());
+                let (texts, ends, hasher) = (&self.texts, &self.ends, &self.hasher);
+                self.keys_by_text.insert_unique(hash, key, |key| {
+                    hasher.hash_one(text_of(texts, ends, *key).unwrap_or_default().as_bytes())
+                });
+                key
+            }
+        };
+        self.last
+    }
+
+    pub(super) fn finish(&mut self) -> ArrayRef {
+        let texts: StringArray = (0..self.ends.len())
+            .map(|key| text_of(&self.texts, &self.ends, key as i32))
+            .collect();
+        self.texts.clear();
+        self.ends.clear();
+        self.keys_by_text.clear();
+        self.last = 0;
+        dictionary(&mut self.keys, &mut self.nulls, Arc::new(texts))
+    }
+}
+
+#[inline(always)]
+fn text_of<'a>(texts: &'a str, ends: &[usize], key: i32) -> Option<&'a str> {
+    let key = key as usize;
+    let end = *ends.get(key)?;
+    let start = if key == 0 { 0 } else { *ends.get(key - 1)? };
+    texts.get(start..end)
+}
+
+/// Names of an enumeration; the dictionary has them all, in ordinal order.
+#[derive(Debug)]
+pub(super) struct ChoiceColumn {
+    keys: Vec<i32>,
+    names: ArrayRef,
+}
+
+impl ChoiceColumn {
+    pub(super) fn new<E: WireEnum>() -> ChoiceColumn {
+        let names = StringArray::from_iter_values(E::all().iter().map(|value| value.wire_name()));
+        ChoiceColumn {
+            keys: Vec::new(),
+            names: Arc::new(names),
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn push<E: WireEnum>(&mut self, choice: E) {
+        self.keys.push(i32::from(choice.ordinal()));
+    }
+
+    pub(super) fn finish(&mut self) -> ArrayRef {
+        dictionary(&mut self.keys, &mut NullBufferBuilder::new(0), Arc::clone(&self.names))
+    }
+}
+
+fn dictionary(keys: &mut Vec<i32>, nulls: &mut NullBufferBuilder, texts: ArrayRef) -> ArrayRef {
+    let keys = Int32Array::new(taken(keys), nulls.finish());
+    match DictionaryArray::<Int32Type>::try_new(keys, texts) {
+        Ok(column) => Arc::new(column),
+        Err(_) => unreachable!("every key was given out for a text of the dictionary"),
+    }
+}
+
+/// Instants in microseconds.
+#[derive(Debug)]
+pub(super) struct TimeColumn {
+    micros: Vec<i64>,
+    nulls: NullBufferBuilder,
+}
+
+impl TimeColumn {
+    pub(super) fn new() -> TimeColumn {
+        TimeColumn {
+            micros: Vec::new(),
+            nulls: NullBufferBuilder::new(0),
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn push(&mut self, micros: i64) {
+        self.push_or_null(Some(micros));
+    }
+
+    #[inline(always)]
+    pub(super) fn push_or_null(&mut self, micros: Option<i64>) {
+        self.micros.push(micros.unwrap_or_default());
+        self.nulls.append(micros.is_some());
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.micros.len()
+    }
+
+    pub(super) fn finish(&mut self) -> ArrayRef {
+        times(taken(&mut self.micros), self.nulls.finish())
+    }
+}
+
+/// A column of one instant.
+pub(super) fn constant_time(micros: i64, rows: usize) -> ArrayRef {
+    times(vec![micros; rows].into(), None)
+}
+
+fn times(
+    micros: ScalarBuffer<<TimestampMicrosecondType as ArrowPrimitiveType>::Native>,
+    nulls: Option<arrow::buffer::NullBuffer>,
+) -> ArrayRef {
+    Arc::new(PrimitiveArray::<TimestampMicrosecondType>::new(micros, nulls).with_timezone("UTC"))
+}
+
+/// Doubles.
+#[derive(Debug, Default)]
+pub(super) struct NumberColumn {
+    values: Vec<f64>,
+}
+
+impl NumberColumn {
+    #[inline(always)]
+    pub(super) fn push(&mut self, value: f64) {
+        self.values.push(value);
+    }
+
+    pub(super) fn finish(&mut self) -> ArrayRef {
+        Arc::new(Float64Array::new(taken(&mut self.values), None))
+    }
+}
+
+/// Booleans.
+#[derive(Debug)]
+pub(super) struct FlagColumn {
+    builder: BooleanBuilder,
+}
+
+impl FlagColumn {
+    pub(super) fn new() -> FlagColumn {
+        FlagColumn {
+            builder: BooleanBuilder::with_capacity(0),
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn push_or_null(&mut self, flag: Option<bool>) {
+        self.builder.append_option(flag);
+    }
+
+    pub(super) fn finish(&mut self) -> ArrayRef {
+        Arc::new(self.builder.finish())
+    }
+}
+
+/// The values gathered; the next column begins with as much room as this one took.
+fn taken<T: arrow::datatypes::ArrowNativeType>(values: &mut Vec<T>) -> ScalarBuffer<T> {
+    let next = Vec::with_capacity(values.len());
+    std::mem::replace(values, next).into()
+}

@@ -1,0 +1,362 @@
+//! The columns of each event table that only it has.
+
+use super::builders::{ChoiceColumn, DictionaryColumn, FlagColumn, NumberColumn, TextColumn, TimeColumn};
+use super::signal_data::SignalData;
+use super::{Columns, Common, CommonColumns, PayloadColumns};
+use crate::decode::fields::{Judged, Record, missing};
+use crate::decode::members::Member;
+use crate::{AssignmentPolicy, EventType, OutcomeType, Severity, SignalType};
+
+#[derive(Debug)]
+pub(super) struct ExposureColumns {
+    experiment: DictionaryColumn,
+    variant: DictionaryColumn,
+    subject_id: TextColumn,
+    subject_type: TextColumn,
+    tenant_id: TextColumn,
+    selection_reason: TextColumn,
+    rule_path: TextColumn,
+    assignment_policy: ChoiceColumn,
+    is_repeat_exposure: FlagColumn,
+    attributes: TextColumn,
+}
+
+impl ExposureColumns {
+    pub(super) fn new() -> ExposureColumns {
+        ExposureColumns {
+            experiment: DictionaryColumn::new(),
+            variant: DictionaryColumn::new(),
+            subject_id: TextColumn::new(),
+            subject_type: TextColumn::new(),
+            tenant_id: TextColumn::new(),
+            selection_reason: TextColumn::new(),
+            rule_path: TextColumn::new(),
+            assignment_policy: ChoiceColumn::new::<AssignmentPolicy>(),
+            is_repeat_exposure: FlagColumn::new(),
+            attributes: TextColumn::new(),
+        }
+    }
+}
+
+impl PayloadColumns for ExposureColumns {
+    const EVENT_TYPE: EventType = EventType::Exposure;
+
+    fn append(&mut self, columns: &mut CommonColumns, record: Record<'_>) -> Judged<()> {
+        let common = Common::of(record)?;
+        let experiment = record.name(Member::ExperimentName)?;
+        let variant = record.name(Member::VariantKey)?;
+        let subject_id = record.name(Member::SubjectId)?;
+        let subject_type = record.text(Member::SubjectType)?;
+        let tenant_id = record.name_or_null(Member::TenantId)?;
+        let selection_reason = record.text(Member::SelectionReason)?;
+        let rule_path = record.text(Member::RulePath)?;
+        let assignment_policy = record
+            .choice(Member::AssignmentPolicy)?
+            .unwrap_or(AssignmentPolicy::BestEffort);
+        let is_repeat_exposure = record.flag(Member::IsRepeatExposure)?;
+        let attributes = record.object(Member::Attributes)?;
+
+        columns.push(&common);
+        self.experiment.push(experiment);
+        self.variant.push(variant);
+        self.subject_id.push(subject_id);
+        self.subject_type.push_or_null(subject_type);
+        self.tenant_id.push_or_null(tenant_id);
+        self.selection_reason.push_or_null(selection_reason);
+        self.rule_path.push_or_null(rule_path);
+        self.assignment_policy.push(assignment_policy);
+        self.is_repeat_exposure.push_or_null(is_repeat_exposure);
+        self.attributes.push_or_null(attributes);
+        Ok(())
+    }
+
+    fn finish(&mut self, columns: &mut Columns<'_>) {
+        columns.add("experiment", self.experiment.finish());
+        columns.add("variant", self.variant.finish());
+        columns.add("subject_id", self.subject_id.finish());
+        columns.add("subject_type", self.subject_type.finish());
+        columns.add("tenant_id", self.tenant_id.finish());
+        columns.add("selection_reason", self.selection_reason.finish());
+        columns.add("rule_path", self.rule_path.finish());
+        columns.add("assignment_policy", self.assignment_policy.finish());
+        columns.add("is_repeat_exposure", self.is_repeat_exposure.finish());
+        columns.add("attributes", self.attributes.finish());
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct AssignmentColumns {
+    experiment: DictionaryColumn,
+    subject_id: TextColumn,
+    tenant_id: TextColumn,
+    previous_variant: DictionaryColumn,
+    new_variant: DictionaryColumn,
+    change_reason: TextColumn,
+    assignment_policy: ChoiceColumn,
+    attributes: TextColumn,
+}
+
+impl AssignmentColumns {
+    pub(super) fn new() -> AssignmentColumns {
+        AssignmentColumns {
+            experiment: DictionaryColumn::new(),
+            subject_id: TextColumn::new(),
+            tenant_id: TextColumn::new(),
+            previous_variant: DictionaryColumn::new(),
+            new_variant: DictionaryColumn::new(),
+            change_reason: TextColumn::new(),
+            assignment_policy: ChoiceColumn::new::<AssignmentPolicy>(),
+            attributes: TextColumn::new(),
+        }
+    }
+}
+
+impl PayloadColumns for AssignmentColumns {
+    const EVENT_TYPE: EventType = EventType::Assignment;
+
+    fn append(&mut self, columns: &mut CommonColumns, record: Record<'_>) -> Judged<()> {
+        let common = Common::of(record)?;
+        let experiment = record.name(Member::ExperimentName)?;
+        let subject_id = record.name(Member::SubjectId)?;
+        let tenant_id = record.name_or_null(Member::TenantId)?;
+        let previous_variant = record.name_or_null(Member::PreviousVariantKey)?;
+        let new_variant = record.name(Member::NewVariantKey)?;
+        let change_reason = record.text(Member::ChangeReason)?;
+        let assignment_policy = record
+            .choice(Member::AssignmentPolicy)?
+            .unwrap_or(AssignmentPolicy::BestEffort);
+        let attributes = record.object(Member::Attributes)?;
+
+        columns.push(&common);
+        self.experiment.push(experiment);
+        self.subject_id.push(subject_id);
+        self.tenant_id.push_or_null(tenant_id);
+        self.previous_variant.push_or_null(previous_variant);
+        self.new_variant.push(new_variant);
+        self.change_reason.push_or_null(change_reason);
+        self.assignment_policy.push(assignment_policy);
+        self.attributes.push_or_null(attributes);
+        Ok(())
+    }
+
+    fn finish(&mut self, columns: &mut Columns<'_>) {
+        columns.add("experiment", self.experiment.finish());
+        columns.add("subject_id", self.subject_id.finish());
+        columns.add("tenant_id", self.tenant_id.finish());
+        columns.add("previous_variant", self.previous_variant.finish());
+        columns.add("new_variant", self.new_variant.finish());
+        columns.add("change_reason", self.change_reason.finish());
+        columns.add("assignment_policy", self.assignment_policy.finish());
+        columns.add("attributes", self.attributes.finish());
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct OutcomeColumns {
+    outcome_id: TextColumn,
+    experiment: DictionaryColumn,
+    variant: DictionaryColumn,
+    subject_id: TextColumn,
+    tenant_id: TextColumn,
+    outcome_type: ChoiceColumn,
+    metric: DictionaryColumn,
+    value: NumberColumn,
+    payload_metadata: TextColumn,
+}
+
+impl OutcomeColumns {
+    pub(super) fn new() -> OutcomeColumns {
+        OutcomeColumns {
+            outcome_id: TextColumn::new(),
+            experiment: DictionaryColumn::new(),
+            variant: DictionaryColumn::new(),
+            subject_id: TextColumn::new(),
+            tenant_id: TextColumn::new(),
+            outcome_type: ChoiceColumn::new::<OutcomeType>(),
+            metric: DictionaryColumn::new(),
+            value: NumberColumn::default(),
+            payload_metadata: TextColumn::new(),
+        }
+    }
+}
+
+impl PayloadColumns for OutcomeColumns {
+    const EVENT_TYPE: EventType = EventType::Outcome;
+
+    fn append(&mut self, columns: &mut CommonColumns, record: Record<'_>) -> Judged<()> {
+        let common = Common::of(record)?;
+        let outcome_id = record.name_or_null(Member::OutcomeId)?;
+        let experiment = record.name_or_null(Member::ExperimentName)?;
+        let variant = record.name_or_null(Member::VariantKey)?;
+        let subject_id = record.name(Member::SubjectId)?;
+        let tenant_id = record.name_or_null(Member::TenantId)?;
+        let outcome_type = record.choice(Member::OutcomeType)?.unwrap_or(OutcomeType::Continuous);
+        let metric = record.name(Member::MetricName)?;
+        let value = record.number(Member::Value)?;
+        let payload_metadata = record.object(Member::PayloadMetadata)?;
+
+        columns.push(&common);
+        self.outcome_id.push_or_null(outcome_id);
+        self.experiment.push_or_null(experiment);
+        self.variant.push_or_null(variant);
+        self.subject_id.push(subject_id);
+        self.tenant_id.push_or_null(tenant_id);
+        self.outcome_type.push(outcome_type);
+        self.metric.push(metric);
+        self.value.push(value);
+        self.payload_metadata.push_or_null(payload_metadata);
+        Ok(())
+    }
+
+    fn finish(&mut self, columns: &mut Columns<'_>) {
+        columns.add("outcome_id", self.outcome_id.finish());
+        columns.add("experiment", self.experiment.finish());
+        columns.add("variant", self.variant.finish());
+        columns.add("subject_id", self.subject_id.finish());
+        columns.add("tenant_id", self.tenant_id.finish());
+        columns.add("outcome_type", self.outcome_type.finish());
+        columns.add("metric", self.metric.finish());
+        columns.add("value", self.value.finish());
+        columns.add("payload_metadata", self.payload_metadata.finish());
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct SignalColumns {
+    experiment: DictionaryColumn,
+    signal_type: ChoiceColumn,
+    signal: TextColumn,
+    severity: ChoiceColumn,
+    state: TextColumn,
+    message: TextColumn,
+    data: TextColumn,
+    window_name: TextColumn,
+    window_start: TimeColumn,
+    window_end: TimeColumn,
+}
+
+impl SignalColumns {
+    pub(super) fn new() -> SignalColumns {
+        SignalColumns {
+            experiment: DictionaryColumn::new(),
+            signal_type: ChoiceColumn::new::<SignalType>(),
+            signal: TextColumn::new(),
+            severity: ChoiceColumn::new::<Severity>(),
+            state: TextColumn::new(),
+            message: TextColumn::new(),
+            data: TextColumn::new(),
+            window_name: TextColumn::new(),
+            window_start: TimeColumn::new(),
+            window_end: TimeColumn::new(),
+        }
+    }
+}
+
+impl PayloadColumns for SignalColumns {
+    const EVENT_TYPE: EventType = EventType::AnalysisSignal;
+
+    fn append(&mut self, columns: &mut CommonColumns, record: Record<'_>) -> Judged<()> {
+        let common = Common::of(record)?;
+        let experiment = record.name(Member::ExperimentName)?;
+        let signal_type: SignalType = record
+            .choice(Member::SignalType)?
+            .map_or_else(|| missing(Member::SignalType), Ok)?;
+        let severity: Severity = record
+            .choice(Member::Severity)?
+            .map_or_else(|| missing(Member::Severity), Ok)?;
+        let message = record.required_text(Member::Message)?;
+        let data = record.object(Member::Data)?;
+        let known = data.map(SignalData::of).unwrap_or_default();
+
+        columns.push(&common);
+        self.experiment.push(experiment);
+        self.signal_type.push(signal_type);
+        self.signal.push_or_null(known.signal.as_deref());
+        self.severity.push(severity);
+        self.state.push_or_null(known.state.as_deref());
+        self.message.push(message);
+        self.data.push_or_null(data);
+        self.window_name.push_or_null(known.window_name.as_deref());
+        self.window_start.push_or_null(known.window_start);
+        self.window_end.push_or_null(known.window_end);
+        Ok(())
+    }
+
+    fn finish(&mut self, columns: &mut Columns<'_>) {
+        columns.add("experiment", self.experiment.finish());
+        columns.add("signal_type", self.signal_type.finish());
+        columns.add("signal", self.signal.finish());
+        columns.add("severity", self.severity.finish());
+        columns.add("state", self.state.finish());
+        columns.add("message", self.message.finish());
+        columns.add("data", self.data.finish());
+        columns.add("window_name", self.window_name.finish());
+        columns.add("window_start", self.window_start.finish());
+        columns.add("window_end", self.window_end.finish());
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct ErrorColumns {
+    experiment: DictionaryColumn,
+    variant: DictionaryColumn,
+    subject_id: TextColumn,
+    tenant_id: TextColumn,
+    error_type: TextColumn,
+    message: TextColumn,
+    stack_trace: TextColumn,
+    attributes: TextColumn,
+}
+
+impl ErrorColumns {
+    pub(super) fn new() -> ErrorColumns {
+        ErrorColumns {
+            experiment: DictionaryColumn::new(),
+            variant: DictionaryColumn::new(),
+            subject_id: TextColumn::new(),
+            tenant_id: TextColumn::new(),
+            error_type: TextColumn::new(),
+            message: TextColumn::new(),
+            stack_trace: TextColumn::new(),
+            attributes: TextColumn::new(),
+        }
+    }
+}
+
+impl PayloadColumns for ErrorColumns {
+    const EVENT_TYPE: EventType = EventType::Error;
+
+    fn append(&mut self, columns: &mut CommonColumns, record: Record<'_>) -> Judged<()> {
+        let common = Common::of(record)?;
+        let experiment = record.name_or_null(Member::ExperimentName)?;
+        let variant = record.name_or_null(Member::VariantKey)?;
+        let subject_id = record.name_or_null(Member::SubjectId)?;
+        let tenant_id = record.name_or_null(Member::TenantId)?;
+        let error_type = record.required_text(Member::ErrorType)?;
+        let message = record.required_text(Member::Message)?;
+        let stack_trace = record.text(Member::StackTrace)?;
+        let attributes = record.object(Member::Attributes)?;
+
+        columns.push(&common);
+        self.experiment.push_or_null(experiment);
+        self.variant.push_or_null(variant);
+        self.subject_id.push_or_null(subject_id);
+        self.tenant_id.push_or_null(tenant_id);
+        self.error_type.push(error_type);
+        self.message.push(message);
+        self.stack_trace.push_or_null(stack_trace);
+        self.attributes.push_or_null(attributes);
+        Ok(())
+    }
+
+    fn finish(&mut self, columns: &mut Columns<'_>) {
+        columns.add("experiment", self.experiment.finish());
+        columns.add("variant", self.variant.finish());
+        columns.add("subject_id", self.subject_id.finish());
+        columns.add("tenant_id", self.tenant_id.finish());
+        columns.add("error_type", self.error_type.finish());
+        columns.add("message", self.message.finish());
+        columns.add("stack_trace", self.stack_trace.finish());
+        columns.add("attributes", self.attributes.finish());
+    }
+}

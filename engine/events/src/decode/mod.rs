@@ -1,0 +1,242 @@
+//! Bytes of NDJSON to one Arrow batch per event type.
+//!
+//! A line is read in two steps. `record.rs` goes over its bytes once and notes where each member's value is; `columns/` then judges
+//! the values and appends them to the columns. Nothing is pushed before all of the line is judged, so a bad line leaves no trace there.
+
+pub(crate) mod fields;
+pub(crate) mod members;
+mod number;
+mod object;
+pub(crate) mod record;
+pub(crate) mod scan;
+
+use arrow::array::RecordBatch;
+
+use self::fields::Record;
+pub(crate) use self::object::{is_object, members_of};
+use self::record::RecordScanner;
+use self::scan::{Syntax, SyntaxKind, byte_at, skip_space};
+use crate::bad::{BadReason, BadRecord, Fault};
+use crate::columns::EventTables;
+use crate::{EventTime, EventType};
+
+/// The most bytes that one call of [`Decoder::decode`] reads: what the 32-bit offsets of Arrow's text columns reach.
+pub const MAX_BLOCK_BYTES: usize = i32::MAX as usize;
+
+/// The most characters of an event id.
+pub const MAX_EVENT_ID_CHARACTERS: usize = 100;
+
+/// What was in a block of lines.
+#[derive(Debug)]
+pub struct Decoded {
+    /// The rows of each event type (the index is `EventType as usize`), with the schema of [`Table::of_event`](crate::Table::of_event);
+    /// `None` where there are none.
+    pub batches: [Option<RecordBatch>; 5],
+    /// The records in the order of their lines.
+    pub records: Vec<DecodedRecord>,
+    /// The lines that are no records, in their order.
+    pub bad: Vec<BadRecord>,
+    /// How many lines there were: records, bad ones and blank ones.
+    pub lines: u64,
+}
+
+/// Where a record came from and where it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DecodedRecord {
+    /// Which batch it is in.
+    pub event_type: EventType,
+    /// Its row there.
+    pub row: u32,
+    /// Its line in the block, from 0.
+    pub line: u32,
+}
+
+/// Reads blocks of lines; keeps what it has learned of the producer's order of members, and its buffers, from one to the next.
+#[derive(Debug)]
+pub struct Decoder {
+    scanner: RecordScanner,
+    tables: EventTables,
+}
+
+impl Default for Decoder {
+    fn default() -> Decoder {
+        Decoder::new()
+    }
+}
+
+/// The block that is being read.
+struct Block<'a> {
+    bytes: &'a [u8],
+    records: Vec<DecodedRecord>,
+    bad: Vec<BadRecord>,
+    line: u32,
+}
+
+impl Block<'_> {
+    fn refuse(&mut self, start: usize, end: usize, reason: BadReason, detail: String) {
+        let raw = self.bytes.get(start..end).unwrap_or_default();
+        let raw = raw.strip_suffix(b"\r").unwrap_or(raw).to_vec();
+        self.bad.push(BadRecord {
+            line: self.line,
+            offset: start,
+            raw,
+            reason,
+            detail,
+        });
+        self.line = self.line.saturating_add(1);
+    }
+}
+
+impl Decoder {
+    /// A decoder that expects the canonical order of members until it sees another.
+    #[must_use]
+    pub fn new() -> Decoder {
+        Decoder {
+            scanner: RecordScanner::new(),
+            tables: EventTables::new(),
+        }
+    }
+
+    /// Reads `lines`: one record in each line that is not blank, ended by LF or CRLF, the last one perhaps by nothing; a byte order mark
+    /// at the start is passed over. Whatever the bytes are, each line is in the result once or blank.
+    pub fn decode(&mut self, lines: &[u8], ingest_time: EventTime) -> Decoded {
+        let readable = readable_length(lines);
+        let mut block = Block {
+            bytes: lines,
+            records: Vec::new(),
+            bad: Vec::new(),
+            line: 0,
+        };
+        let mut start = if lines.starts_with(b"\xEF\xBB\xBF") { 3 } else { 0 };
+        while let Some(rest) = lines.get(start..readable).filter(|rest| !rest.is_empty()) {
+            start = match simdutf8::basic::from_utf8(rest) {
+                Ok(text) => {
+                    self.read_lines(text, start, &mut block);
+                    readable
+                }
+                Err(_) => self.read_to_invalid_line(rest, start, &mut block),
+            };
+        }
+        refuse_unreadable(lines, readable, &mut block);
+        Decoded {
+            batches: self.tables.finish(ingest_time),
+            records: block.records,
+            bad: block.bad,
+            lines: u64::from(block.line),
+        }
+    }
+
+    /// Reads the lines before the first one that is not UTF-8 and refuses that one; gives the start of the next.
+    fn read_to_invalid_line(&mut self, rest: &[u8], start: usize, block: &mut Block<'_>) -> usize {
+        let valid = rest.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+        let line_start = valid.rfind('\n').map_or(0, |at| at + 1);
+        self.read_lines(valid.get(..line_start).unwrap_or_default(), start, block);
+        let line_end = line_end(rest, valid.len());
+        let place = valid.len() - line_start + 1;
+        block.refuse(
+            start + line_start,
+            start + line_end,
+            BadReason::InvalidUtf8,
+            format!("byte {place} of the line is not UTF-8; write the record in UTF-8"),
+        );
+        start + line_end + 1
+    }
+
+    /// Reads lines of valid UTF-8 that begin at `base` in the block.
+    fn read_lines(&mut self, text: &str, base: usize, block: &mut Block<'_>) {
+        let bytes = text.as_bytes();
+        let mut pos = 0;
+        while pos < bytes.len() {
+            let first = skip_space(bytes, pos);
+            if byte_at(bytes, first) == b'\n' {
+                block.line = block.line.saturating_add(1);
+                pos = first + 1;
+                continue;
+            }
+            match self.scanner.scan(text, first) {
+                Ok(end) => {
+                    match self.append(text) {
+                        Ok((event_type, row)) => {
+                            block.records.push(DecodedRecord {
+                                event_type,
+                                row,
+                                line: block.line,
+                            });
+                            block.line = block.line.saturating_add(1);
+                        }
+                        Err(fault) => block.refuse(base + pos, base + end, fault.reason, fault.detail),
+                    }
+                    pos = end + 1;
+                }
+                Err(syntax) => {
+                    let end = line_end(bytes, syntax.at.max(pos));
+                    let fault = syntax_fault(text, pos, syntax);
+                    block.refuse(base + pos, base + end, fault.reason, fault.detail);
+                    pos = end + 1;
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn append(&mut self, text: &str) -> fields::Judged<(EventType, u32)> {
+        let record = Record::new(text, &self.scanner);
+        let event_type = record.event_type()?;
+        let row = self.tables.append(event_type, record)?;
+        Ok((event_type, row))
+    }
+}
+
+/// How many of the bytes are in lines that end within [`MAX_BLOCK_BYTES`].
+fn readable_length(lines: &[u8]) -> usize {
+    match lines.get(..MAX_BLOCK_BYTES) {
+        Some(within) if within.len() < lines.len() => memchr::memrchr(b'\n', within).map_or(0, |at| at + 1),
+        _ => lines.len(),
+    }
+}
+
+/// Refuses the lines from `start` on.
+fn refuse_unreadable(lines: &[u8], mut start: usize, block: &mut Block<'_>) {
+    while start < lines.len() {
+        let end = line_end(lines, start);
+        let detail = format!("the line ends beyond the {MAX_BLOCK_BYTES} bytes of one block; read smaller blocks");
+        block.refuse(start, end, BadReason::BlockTooLarge, detail);
+        start = end + 1;
+    }
+}
+
+/// The end of the line that `pos` is in.
+fn line_end(bytes: &[u8], pos: usize) -> usize {
+    let rest = bytes.get(pos..).unwrap_or_default();
+    memchr::memchr(b'\n', rest).map_or(bytes.len(), |at| pos + at)
+}
+
+#[cold]
+fn syntax_fault(text: &str, line_start: usize, syntax: Syntax) -> Fault {
+    let place = syntax.at.saturating_sub(line_start) + 1;
+    let found = match text.get(syntax.at..).and_then(|rest| rest.chars().next()) {
+        None | Some('\n') => "the line ends".to_owned(),
+        Some(character) => format!("'{}' stands", character.escape_debug()),
+    };
+    let (reason, what) = match syntax.kind {
+        SyntaxKind::Expected(expected) => (BadReason::InvalidJson, format!("{found} where {expected} was expected")),
+        SyntaxKind::UnterminatedString => (BadReason::InvalidJson, "the line ends inside a text".to_owned()),
+        SyntaxKind::ControlCharacter => (BadReason::InvalidJson, format!("{found} unescaped inside a text")),
+        SyntaxKind::InvalidEscape => (
+            BadReason::InvalidJson,
+            "a backslash begins no escape of JSON".to_owned(),
+        ),
+        SyntaxKind::LoneSurrogate => (
+            BadReason::InvalidJson,
+            "half of a surrogate pair is escaped alone".to_owned(),
+        ),
+        SyntaxKind::TooDeep => (
+            BadReason::TooDeep,
+            format!("objects and arrays are nested more than {} deep", scan::MAX_DEPTH),
+        ),
+    };
+    Fault {
+        reason,
+        detail: format!("at byte {place} of the line {what}"),
+    }
+}
