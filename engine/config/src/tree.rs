@@ -41,6 +41,8 @@ pub(crate) struct Node {
 pub(crate) struct Substituted {
     pub written: String,
     pub variables: Vec<String>,
+    /// Whether something could not be put in, which has been reported.
+    pub failed: bool,
 }
 
 #[derive(Clone)]
@@ -49,6 +51,13 @@ pub(crate) enum Value {
     Scalar { text: String, style: Style },
     List(Vec<Node>),
     Map(Vec<Entry>),
+}
+
+/// One step of a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Step {
+    Key(String),
+    Index(usize),
 }
 
 /// How a scalar was written: only a plain one can be anything but text for sure.
@@ -108,6 +117,35 @@ impl Node {
         self.entries().iter().find(|entry| entry.key == key).map(|entry| &entry.node).filter(|node| !node.is_null())
     }
 
+    pub fn items_mut(&mut self) -> &mut [Node] {
+        match &mut self.value {
+            Value::List(items) => items,
+            _ => &mut [],
+        }
+    }
+
+    pub fn get_mut(&mut self, key: &str) -> Option<&mut Node> {
+        match &mut self.value {
+            Value::Map(entries) => entries.iter_mut().find(|entry| entry.key == key).map(|entry| &mut entry.node),
+            _ => None,
+        }
+    }
+
+    /// Says of everything here that it came from there.
+    pub fn set_origin(&mut self, origin: &Origin) {
+        self.origin = origin.clone();
+        match &mut self.value {
+            Value::Null | Value::Scalar { .. } => {}
+            Value::List(items) => items.iter_mut().for_each(|item| item.set_origin(origin)),
+            Value::Map(entries) => {
+                for entry in entries {
+                    entry.key_origin = origin.clone();
+                    entry.node.set_origin(origin);
+                }
+            }
+        }
+    }
+
     /// How many nodes this is, with all below.
     pub fn weight(&self) -> usize {
         match &self.value {
@@ -115,6 +153,34 @@ impl Node {
             Value::List(items) => 1 + items.iter().map(Node::weight).sum::<usize>(),
             Value::Map(entries) => 1 + entries.iter().map(|entry| 1 + entry.node.weight()).sum::<usize>(),
         }
+    }
+
+    /// How many collections stand in one another here; 0 for a scalar.
+    pub fn depth(&self) -> usize {
+        let below = |depths: &mut dyn Iterator<Item = usize>| depths.max().unwrap_or(0);
+        match &self.value {
+            Value::Null | Value::Scalar { .. } => 0,
+            Value::List(items) => 1 + below(&mut items.iter().map(Node::depth)),
+            Value::Map(entries) => 1 + below(&mut entries.iter().map(|entry| entry.node.depth())),
+        }
+    }
+
+    /// Where the value at a path came from; where there is none, or only a default, the nearest place above it that was written.
+    pub fn place(&self, steps: &[Step]) -> Origin {
+        let mut node = self;
+        let mut place = self.origin.clone();
+        for step in steps {
+            let next = match step {
+                Step::Key(key) => node.get(key),
+                Step::Index(index) => node.items().get(*index),
+            };
+            let Some(below) = next else { break };
+            node = below;
+            if node.origin != Origin::Default {
+                place = node.origin.clone();
+            }
+        }
+        place
     }
 
     /// What the value is, in words, for messages.

@@ -12,6 +12,7 @@ mod outlets;
 pub use engine::{
     Auth, Checkpoint, Crossovers, Engine, Peeking, Query, SampleRatioMismatch, Server, Signals, Time, Window, WindowKind,
 };
+pub(crate) use engine::available_cores;
 pub use experiments::{AllocationEpoch, Correction, Design, Experiment, Plan, Segment, Spending};
 pub use metrics::{Aggregation, Covariate, Metric, MetricDefinition, MetricType, Role, Winsorize};
 pub use outlets::{
@@ -64,10 +65,15 @@ impl Config {
     }
 
     /// The attribution window of a metric in an experiment: the metric's, else the experiment's, else seven days. Either may be
-    /// undeclared.
+    /// undeclared. A ratio's is that of its numerator and denominator, which have the same.
     #[must_use]
     pub fn attribution_window(&self, experiment: &str, metric: &str) -> Micros {
-        let of_metric = self.metric(metric).and_then(|metric| metric.attribution_window);
+        let declared = self.metric(metric);
+        let measured = match declared.map(|metric| &metric.definition) {
+            Some(MetricDefinition::Ratio { numerator, .. }) => self.metric(numerator),
+            _ => declared,
+        };
+        let of_metric = measured.and_then(|metric| metric.attribution_window);
         let of_experiment = || self.experiment(experiment).and_then(|experiment| experiment.attribution_window);
         of_metric.or_else(of_experiment).unwrap_or(DEFAULT_ATTRIBUTION_WINDOW)
     }

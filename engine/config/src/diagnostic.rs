@@ -1,0 +1,176 @@
+//! What is wrong with a document, and where.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::tree::Origin;
+
+/// How grave a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// The document is refused.
+    Error,
+    /// The document is accepted, but something in it has no effect or is unlikely to be meant.
+    Warning,
+}
+
+/// One finding. Its `Display` is `file:line:column: error: path: message (did you mean ...?)`.
+///
+/// No member ever holds a secret, nor a value that came from the environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Diagnostic {
+    /// How grave it is.
+    pub severity: Severity,
+    /// The document's name as it was given; `--set` where the value came from that option.
+    pub file: String,
+    /// The line, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    /// The column in characters, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub column: Option<u32>,
+    /// The place in the document, without the root key: `engine.windows[0].size`. Empty where the whole document is meant.
+    pub path: String,
+    /// What is wrong and what to do.
+    pub message: String,
+    /// What was probably meant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub suggestion: Option<String>,
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.file)?;
+        if let (Some(line), Some(column)) = (self.line, self.column) {
+            write!(formatter, ":{line}:{column}")?;
+        }
+        let severity = match self.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        write!(formatter, ": {severity}: ")?;
+        if !self.path.is_empty() {
+            write!(formatter, "{}: ", self.path)?;
+        }
+        formatter.write_str(&self.message)?;
+        if let Some(suggestion) = &self.suggestion {
+            write!(formatter, " (did you mean {suggestion}?)")?;
+        }
+        Ok(())
+    }
+}
+
+/// Collects findings, in the order of their places.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    file: String,
+    found: Vec<Diagnostic>,
+}
+
+impl Findings {
+    pub fn new(file: &str) -> Self {
+        Self { file: file.to_owned(), found: Vec::new() }
+    }
+
+    pub fn error(&mut self, origin: &Origin, path: &str, message: impl Into<String>) {
+        self.add(Severity::Error, origin, path, message.into(), None);
+    }
+
+    pub fn warning(&mut self, origin: &Origin, path: &str, message: impl Into<String>) {
+        self.add(Severity::Warning, origin, path, message.into(), None);
+    }
+
+    pub fn error_with_suggestion(&mut self, origin: &Origin, path: &str, message: String, suggestion: Option<&str>) {
+        self.add(Severity::Error, origin, path, message, suggestion.map(str::to_owned));
+    }
+
+    fn add(&mut self, severity: Severity, origin: &Origin, path: &str, message: String, suggestion: Option<String>) {
+        let (file, line, column) = match origin {
+            Origin::File { line, column } => (self.file.clone(), Some(*line), Some(*column)),
+            Origin::Set => ("--set".to_owned(), None, None),
+            Origin::Default => (self.file.clone(), None, None),
+        };
+        self.found.push(Diagnostic { severity, file, line, column, path: path.to_owned(), message, suggestion });
+    }
+
+    /// Whether an error lies at this path or below it.
+    pub fn has_error_under(&self, path: &str) -> bool {
+        self.found.iter().filter(|finding| finding.severity == Severity::Error).any(|finding| {
+            finding.path.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        })
+    }
+
+    /// All findings, by place; those of one place in the order in which they were found.
+    pub fn into_sorted(mut self) -> Vec<Diagnostic> {
+        self.found.sort_by_key(|finding| (finding.line.unwrap_or(0), finding.column.unwrap_or(0)));
+        self.found.dedup();
+        self.found
+    }
+}
+
+/// The candidate that was probably meant by `word`, if one is near enough.
+pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let wanted = letters(word);
+    let allowed = (wanted.chars().count() / 3).clamp(1, 3);
+    let distances = candidates.into_iter().map(|candidate| (strsim::damerau_levenshtein(&wanted, &letters(candidate)), candidate));
+    distances.filter(|(distance, _)| *distance <= allowed).min_by_key(|(distance, _)| *distance).map(|(_, candidate)| candidate)
+}
+
+/// Without the differences of snake case, kebab case and camel case; no longer than any name that could be meant.
+fn letters(word: &str) -> String {
+    word.chars().filter(|letter| !matches!(letter, '_' | '-' | ' ')).take(80).flat_map(char::to_lowercase).collect()
+}
+
+/// `a.b` of `a` and `b`; keys with characters of their own meaning are quoted: `a["b.c"]`.
+pub(crate) fn member(path: &str, key: &str) -> String {
+    let plain = !key.is_empty() && !key.contains(['.', '[', ']', '"', '\n', '=']);
+    match (plain, path.is_empty()) {
+        (true, true) => key.to_owned(),
+        (true, false) => format!("{path}.{key}"),
+        // as JSON quotes, which is how paths are read
+        (false, _) => format!("{path}[{}]", serde_json::Value::from(key)),
+    }
+}
+
+/// `a[3]` of `a` and 3.
+pub(crate) fn element(path: &str, index: usize) -> String {
+    format!("{path}[{index}]")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finding_reads_as_one_line() {
+        let mut findings = Findings::new("job.yaml");
+        findings.error_with_suggestion(&Origin::File { line: 3, column: 5 }, "engine.jb", "unknown key".to_owned(), Some("job"));
+        findings.warning(&Origin::Set, "engine.memory", "has no effect");
+        let lines: Vec<String> = findings.into_sorted().iter().map(ToString::to_string).collect();
+        assert_eq!(
+            lines,
+            ["--set: warning: engine.memory: has no effect", "job.yaml:3:5: error: engine.jb: unknown key (did you mean job?)"]
+        );
+    }
+
+    #[test]
+    fn misspelt_words_are_recognised_and_others_are_not() {
+        let words = ["sources", "sinks", "maxOutOfOrderness", "time", "job"];
+        assert_eq!(nearest("sorces", words), Some("sources"));
+        assert_eq!(nearest("max_out_of_orderness", words), Some("maxOutOfOrderness"));
+        assert_eq!(nearest("Sinks", words), Some("sinks"));
+        assert_eq!(nearest("jbo", words), Some("job"));
+        assert_eq!(nearest("kafka", words), None);
+    }
+
+    #[test]
+    fn errors_are_found_under_a_path_and_not_under_its_namesakes() {
+        let mut findings = Findings::new("job.yaml");
+        findings.error(&Origin::Default, "engine.windows[1].size", "bad");
+        assert!(findings.has_error_under("engine.windows[1]"));
+        assert!(!findings.has_error_under("engine.windows[10]"));
+        assert!(!findings.has_error_under("engine.win"));
+    }
+}

@@ -1,0 +1,73 @@
+//! What `config show` prints, and round trips.
+
+mod common;
+
+use std::path::Path;
+
+use backplane_config::{Config, Document, Secret, Syntax};
+use common::{environment, load};
+use insta::assert_snapshot;
+
+const TEXT: &str = "\
+experimentFramework:
+  engine:
+    job: ${JOB:-checkout}
+    sources: [{ type: stdin }]
+    parallelism: 2
+    server: { auth: { tokens: ['${REDIS_CONNECTION}', plain-token] } }
+  dataPlane:
+    backplane:
+      type: Kafka
+      options:
+        brokers: a:9092
+        additionalConfig: { sasl.password: hunter2, client.dns.lookup: use_all_dns_ips }
+";
+
+#[test]
+fn every_value_in_force_is_shown_with_its_origin_and_secrets_masked() {
+    let mut document = Document::parse("job.yaml", TEXT, Syntax::Yaml).unwrap();
+    document.set("engine.time.maxOutOfOrderness", "2s").unwrap();
+    let loaded = document.load(&environment).unwrap();
+    let shown = loaded.effective.to_string();
+    for hidden in ["hunter2", "plain-token"] {
+        assert!(!shown.contains(hidden), "{shown}");
+        assert!(!format!("{loaded:?}").contains(hidden));
+        assert!(!serde_json::to_string(&loaded.effective.values()).unwrap().contains(hidden));
+        assert!(!serde_json::to_string(&loaded.config).unwrap().contains(hidden));
+    }
+    assert_eq!(loaded.config.engine.server.auth.tokens[1], Secret::new("plain-token"));
+    assert_snapshot!(shown, @"");
+}
+
+/// A document made of a configuration, without warnings.
+fn again(text: &str, syntax: Syntax) -> Config {
+    Document::parse("again", text, syntax).unwrap().load(&|_| None).unwrap_or_else(|error| panic!("{error}\n{text}")).config
+}
+
+#[test]
+fn what_is_shown_and_what_is_serialised_load_to_the_same_configuration() {
+    let texts = [
+        include_str!("../../../examples/config/checkout.yaml").to_owned(),
+        include_str!("../../../examples/config/replay.yaml").to_owned(),
+        include_str!("samples/kafka-backplane-example.yaml").to_owned(),
+        include_str!("samples/12-governance-with-inmemory-persistence.yaml").to_owned(),
+        "experiments: [{ name: \"a: 'b' # $${c}\\n\\t\\u0007\", allocation: { 'x.y': 1, \"null\": 2, '1': 3 } }]".to_owned(),
+        "engine: { job: 'no', queries: [{ name: '-', window: cumulative, sql: \"select 'a'\\n\" }] }".to_owned(),
+    ];
+    for text in texts {
+        let loaded = load(&text).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(again(&loaded.effective.to_string(), Syntax::Yaml), loaded.config);
+        let json = serde_json::to_string_pretty(&loaded.config).unwrap().replace('$', "$$");
+        assert_eq!(again(&json, Syntax::Json), loaded.config);
+    }
+}
+
+#[test]
+fn the_same_document_has_the_same_fingerprint_however_it_is_written() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/config/checkout.yaml");
+    let loaded = Config::load(&path, &|_| None, &["engine.parallelism=7"]).unwrap();
+    let shown = again(&loaded.effective.to_string(), Syntax::Yaml);
+    assert_eq!(shown.fingerprint(), loaded.config.fingerprint());
+    let other = Config::load(&path, &|_| None, &["engine.crossovers=lastVariant", "experiments[0].attributionWindow=2h"]).unwrap();
+    assert_eq!(other.config.fingerprint().changed_since(&loaded.config.fingerprint()), ["crossovers", "experiments"]);
+}
