@@ -1,1 +1,39 @@
 //! The stream job: sources, decode, dedup, join, windows, sinks, epochs.
+//!
+//! The files read as the data's way through the job:
+//! [`block`] (a decoded block) → [`stream_time`] (what its event times mean) → [`dedup`] → [`join`] over [`subjects`], [`experiment`] and
+//! [`recent`] → [`panes`] and [`closing`] (windows) → [`emit`] (rows of the result tables).
+
+pub mod block;
+mod closing;
+mod crossover;
+pub mod declared;
+mod dedup;
+mod emit;
+mod error;
+mod experiment;
+mod input;
+mod job;
+mod join;
+pub mod names;
+mod outlets;
+mod panes;
+pub mod partial;
+pub mod plan;
+mod progress;
+mod recent;
+mod records_out;
+mod risk;
+pub mod shard;
+mod stamp;
+mod stream_time;
+mod subjects;
+mod totals;
+mod user_queries;
+
+pub use error::RuntimeError;
+pub use job::{Ending, Job, JobOptions};
+pub use outlets::Outlet;
+pub use progress::{Counters, Observer, Progress};
+pub use records_out::{CUMULATIVE, DeadLetter, dead_letter_rows};
+pub use user_queries::{UserQueries, UserQuery};

@@ -1,0 +1,1 @@
+//! One set of features for the dependencies that the larger crates share; see the manifest.

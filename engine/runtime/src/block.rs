@@ -1,0 +1,397 @@
+//! A decoded block: the columns of its events, and of every record what the stream needs to know, in record order.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, Float64Array, StringArray, TimestampMicrosecondArray};
+use arrow::datatypes::Int32Type;
+use arrow::record_batch::RecordBatch;
+use backplane_events::EventType;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64, xxh3_128};
+
+use crate::error::RuntimeError;
+use crate::names::{JobNames, NO_NAME, Names};
+use crate::plan::SHARDS;
+
+/// A slice that never comes: the record takes no part in any result.
+pub const NO_SLICE: i64 = i64::MIN;
+
+/// What the stream needs to know of one record.
+#[derive(Debug, Clone, Copy)]
+pub struct RecordMeta {
+    /// 128-bit hash of the event id.
+    pub id_hash: u128,
+    /// Hash of (tenant, subject); 0 for records without a subject.
+    pub subject_hash: u64,
+    /// Event time, microseconds.
+    pub time: i64,
+    /// The boundary at which the record is settled, or [`NO_SLICE`].
+    pub slice: i64,
+    /// An outcome's value.
+    pub value: f64,
+    /// The experiment: of the block's dictionary until [`Block::resolve_names`], of the job after it.
+    pub experiment: u32,
+    /// The variant of an exposure, the new variant of an assignment, the metric of an outcome.
+    pub name: u32,
+    /// The variant that an outcome names.
+    pub other: u32,
+    /// Row of the batch of its type.
+    pub row: u32,
+    /// What it is.
+    pub event_type: EventType,
+    /// Whether an outcome is Binary.
+    pub binary: bool,
+}
+
+/// Typed columns of one event type, so that rows are read without a look-up by name.
+#[derive(Debug)]
+pub struct EventColumns {
+    /// The whole batch.
+    pub batch: RecordBatch,
+    /// `event_id`.
+    pub event_id: StringArray,
+    /// `event_time`.
+    pub event_time: TimestampMicrosecondArray,
+    /// `subject_id`, where the type has it.
+    pub subject_id: Option<StringArray>,
+    /// `tenant_id`, where the type has it.
+    pub tenant_id: Option<StringArray>,
+    /// `subject_type` of exposures.
+    pub subject_type: Option<StringArray>,
+    /// `attributes` of exposures.
+    pub attributes: Option<StringArray>,
+}
+
+/// The text of a column at a row, `None` for null.
+#[must_use]
+pub fn text_at(column: Option<&StringArray>, row: u32) -> Option<&str> {
+    let column = column?;
+    let row = row as usize;
+    (row < column.len() && column.is_valid(row)).then(|| column.value(row))
+}
+
+/// Consecutive records of one partition, decoded.
+#[derive(Debug)]
+pub struct Block {
+    /// Index of the partition in the job.
+    pub partition: u32,
+    /// Number of the block within its partition, ascending in record order.
+    pub sequence: u64,
+    /// By event type.
+    pub columns: [Option<EventColumns>; 5],
+    /// In record order.
+    pub records: Vec<RecordMeta>,
+    /// Indices into `records` by shard of the subject (records that have one), in record order.
+    pub by_subject_shard: [Vec<u32>; SHARDS],
+    /// Indices into `records` by shard of the event id, in record order.
+    pub by_id_shard: [Vec<u32>; SHARDS],
+    /// By record: a second delivery, in no result and not in the lake.
+    pub dropped: Box<[AtomicBool]>,
+    /// Records that are late for a window or too late for everything.
+    pub late: Vec<LateRecord>,
+    /// The greatest slice of its records: when that is settled, every record's fate is known.
+    pub last_slice: i64,
+}
+
+/// A record that is late for a window, or too late for everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LateRecord {
+    /// Index into the block's records.
+    pub record: u32,
+    /// Index of the window kind; `None` where it is too late for everything.
+    pub window: Option<u16>,
+    /// End of the last window that it is late for; `None` where it is too late for everything.
+    pub window_end: Option<i64>,
+    /// The watermark of its partition before it.
+    pub watermark: i64,
+}
+
+/// Which shard a hash belongs to.
+#[must_use]
+pub fn shard_of(hash: u64) -> usize {
+    // The low bits index the hash tables within a shard, so the shard is taken from the high ones.
+    (hash >> 32) as usize % SHARDS
+}
+
+/// The hash of a subject: (tenant, subject id), an absent tenant being the empty one.
+#[must_use]
+pub fn subject_hash(tenant: Option<&str>, subject: &str) -> u64 {
+    match tenant {
+        None | Some("") => xxh3_64(subject.as_bytes()),
+        Some(tenant) => {
+            let mut hasher = Xxh3::new();
+            hasher.update(subject.as_bytes());
+            hasher.update(&[0xff]); // no byte of UTF-8, so no two pairs run together
+            hasher.update(tenant.as_bytes());
+            hasher.digest()
+        }
+    }
+}
+
+impl Block {
+    /// Puts decoded batches and their record order together. Names stay the block's own until [`Block::resolve_names`].
+    ///
+    /// # Errors
+    /// [`RuntimeError::Internal`] if a batch has not its table's schema.
+    pub fn new(
+        partition: u32,
+        sequence: u64,
+        batches: impl IntoIterator<Item = (EventType, RecordBatch)>,
+        order: impl ExactSizeIterator<Item = (EventType, u32)>,
+    ) -> Result<Block, RuntimeError> {
+        let mut columns: [Option<EventColumns>; 5] = [const { None }; 5];
+        for (event_type, batch) in batches {
+            if let Some(place) = columns.get_mut(event_type as usize) {
+                *place = Some(EventColumns::new(batch)?);
+            }
+        }
+        let readers = RowReaders::new(&columns)?;
+        let mut block = Block {
+            partition,
+            sequence,
+            records: Vec::with_capacity(order.len()),
+            by_subject_shard: Default::default(),
+            by_id_shard: Default::default(),
+            dropped: Box::default(),
+            late: Vec::new(),
+            last_slice: NO_SLICE,
+            columns: [const { None }; 5],
+        };
+        for (event_type, row) in order {
+            let meta = readers.read(event_type, row)?;
+            let index = u32::try_from(block.records.len()).unwrap_or(u32::MAX);
+            if let Some(list) = block.by_id_shard.get_mut(shard_of(meta.id_hash as u64)) {
+                list.push(index);
+            }
+            if matters_to_subjects(event_type) && let Some(list) = block.by_subject_shard.get_mut(shard_of(meta.subject_hash)) {
+                list.push(index);
+            }
+            block.records.push(meta);
+        }
+        block.dropped = (0..block.records.len()).map(|_| AtomicBool::new(false)).collect();
+        block.columns = columns;
+        Ok(block)
+    }
+
+    /// Replaces the block's own dictionary keys by the job's ids.
+    pub fn resolve_names(&mut self, names: &mut JobNames) {
+        let maps: Vec<Option<NameMaps>> = self
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(index, columns)| {
+                let columns = columns.as_ref()?;
+                let event_type = EventType::from_ordinal(index as u64)?;
+                Some(NameMaps::new(event_type, &columns.batch, names))
+            })
+            .collect();
+        for record in &mut self.records {
+            let Some(Some(maps)) = maps.get(record.event_type as usize) else { continue };
+            record.experiment = lookup(&maps.experiment, record.experiment);
+            record.name = lookup(&maps.name, record.name);
+            record.other = lookup(&maps.other, record.other);
+        }
+    }
+
+    /// The columns of a record's type.
+    #[must_use]
+    pub fn columns_of(&self, event_type: EventType) -> Option<&EventColumns> {
+        self.columns.get(event_type as usize).and_then(Option::as_ref)
+    }
+
+    /// The event id of a record.
+    #[must_use]
+    pub fn event_id(&self, record: &RecordMeta) -> &str {
+        self.columns_of(record.event_type).and_then(|columns| text_at(Some(&columns.event_id), record.row)).unwrap_or("")
+    }
+
+    /// The (tenant, subject id) of a record.
+    #[must_use]
+    pub fn subject(&self, record: &RecordMeta) -> (&str, &str) {
+        let Some(columns) = self.columns_of(record.event_type) else { return ("", "") };
+        (
+            text_at(columns.tenant_id.as_ref(), record.row).unwrap_or(""),
+            text_at(columns.subject_id.as_ref(), record.row).unwrap_or(""),
+        )
+    }
+
+    /// Marks a record as a second delivery.
+    pub fn drop_record(&self, index: u32) {
+        if let Some(flag) = self.dropped.get(index as usize) {
+            flag.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a record is a second delivery.
+    #[must_use]
+    pub fn is_dropped(&self, index: u32) -> bool {
+        self.dropped.get(index as usize).is_some_and(|flag| flag.load(Ordering::Relaxed))
+    }
+
+    /// How many records are second deliveries. Known once the block's last slice is settled.
+    #[must_use]
+    pub fn duplicates(&self) -> u64 {
+        let is_duplicate = |(index, record): &(u32, &RecordMeta)| record.slice != NO_SLICE && self.is_dropped(*index);
+        (0u32..).zip(&self.records).filter(is_duplicate).count() as u64
+    }
+}
+
+/// A block after stamping, shared by the shards.
+pub type SharedBlock = Arc<Block>;
+
+fn matters_to_subjects(event_type: EventType) -> bool {
+    matches!(event_type, EventType::Exposure | EventType::Assignment | EventType::Outcome)
+}
+
+fn lookup(map: &[u32], key: u32) -> u32 {
+    map.get(key as usize).copied().unwrap_or(NO_NAME)
+}
+
+/// The job's ids of a batch's dictionary values.
+struct NameMaps {
+    experiment: Vec<u32>,
+    name: Vec<u32>,
+    other: Vec<u32>,
+}
+
+impl NameMaps {
+    fn new(event_type: EventType, batch: &RecordBatch, names: &mut JobNames) -> NameMaps {
+        let experiment = dictionary_map(batch, "experiment", &mut names.experiments);
+        let (name, other) = match event_type {
+            EventType::Exposure => (dictionary_map(batch, "variant", &mut names.variants), Vec::new()),
+            EventType::Assignment => (dictionary_map(batch, "new_variant", &mut names.variants), Vec::new()),
+            EventType::Outcome => (
+                dictionary_map(batch, "metric", &mut names.metrics),
+                dictionary_map(batch, "variant", &mut names.variants),
+            ),
+            EventType::AnalysisSignal | EventType::Error => (Vec::new(), Vec::new()),
+        };
+        NameMaps { experiment, name, other }
+    }
+}
+
+fn dictionary_map(batch: &RecordBatch, column: &str, names: &mut Names) -> Vec<u32> {
+    let Some(dictionary) = dictionary(batch, column) else { return Vec::new() };
+    let Some(values) = dictionary.values().as_string_opt::<i32>() else { return Vec::new() };
+    values.iter().map(|value| value.map_or(NO_NAME, |name| names.intern(name))).collect()
+}
+
+fn dictionary<'a>(batch: &'a RecordBatch, column: &str) -> Option<&'a DictionaryArray<Int32Type>> {
+    batch.column_by_name(column)?.as_dictionary_opt::<Int32Type>()
+}
+
+impl EventColumns {
+    fn new(batch: RecordBatch) -> Result<EventColumns, RuntimeError> {
+        let text = |name: &str| batch.column_by_name(name).and_then(|column| column.as_string_opt::<i32>()).cloned();
+        let event_id = text("event_id").ok_or_else(|| wrong_schema("event_id"))?;
+        let event_time = batch
+            .column_by_name("event_time")
+            .and_then(|column: &ArrayRef| column.as_any().downcast_ref::<TimestampMicrosecondArray>())
+            .cloned()
+            .ok_or_else(|| wrong_schema("event_time"))?;
+        Ok(EventColumns {
+            event_id,
+            event_time,
+            subject_id: text("subject_id"),
+            tenant_id: text("tenant_id"),
+            subject_type: text("subject_type"),
+            attributes: text("attributes"),
+            batch,
+        })
+    }
+}
+
+fn wrong_schema(column: &str) -> RuntimeError {
+    RuntimeError::internal(format!("a decoded batch lacks column {column} or has it in another type"))
+}
+
+/// Reads record metadata of all types.
+struct RowReaders<'a> {
+    readers: [Option<RowReader<'a>>; 5],
+}
+
+struct RowReader<'a> {
+    columns: &'a EventColumns,
+    experiment: Option<&'a DictionaryArray<Int32Type>>,
+    name: Option<&'a DictionaryArray<Int32Type>>,
+    other: Option<&'a DictionaryArray<Int32Type>>,
+    value: Option<&'a Float64Array>,
+    /// By key of the dictionary `outcome_type`: whether it is Binary.
+    binary: Option<(&'a DictionaryArray<Int32Type>, Vec<bool>)>,
+}
+
+impl<'a> RowReaders<'a> {
+    fn new(columns: &'a [Option<EventColumns>; 5]) -> Result<Self, RuntimeError> {
+        let mut readers: [Option<RowReader<'a>>; 5] = [const { None }; 5];
+        for ((columns, place), event_type) in columns.iter().zip(readers.iter_mut()).zip(EventType::ALL) {
+            let Some(columns) = columns else { continue };
+            let batch = &columns.batch;
+            let name_column = match event_type {
+                EventType::Exposure => "variant",
+                EventType::Assignment => "new_variant",
+                EventType::Outcome => "metric",
+                EventType::AnalysisSignal | EventType::Error => "",
+            };
+            let is_outcome = *event_type == EventType::Outcome;
+            let binary = dictionary(batch, "outcome_type").and_then(|types| {
+                let values = types.values().as_string_opt::<i32>()?;
+                Some((types, values.iter().map(|value| value == Some("Binary")).collect()))
+            });
+            let value = batch.column_by_name("value").and_then(|column| column.as_any().downcast_ref::<Float64Array>());
+            if is_outcome && (value.is_none() || binary.is_none()) {
+                return Err(wrong_schema("value"));
+            }
+            *place = Some(RowReader {
+                columns,
+                experiment: dictionary(batch, "experiment"),
+                name: dictionary(batch, name_column),
+                other: if is_outcome { dictionary(batch, "variant") } else { None },
+                value,
+                binary,
+            });
+        }
+        Ok(RowReaders { readers })
+    }
+
+    fn read(&self, event_type: EventType, row: u32) -> Result<RecordMeta, RuntimeError> {
+        let reader = self
+            .readers
+            .get(event_type as usize)
+            .and_then(Option::as_ref)
+            .filter(|reader| (row as usize) < reader.columns.batch.num_rows())
+            .ok_or_else(|| RuntimeError::internal("a record points at a row that its batch has not"))?;
+        Ok(reader.read(event_type, row))
+    }
+}
+
+impl RowReader<'_> {
+    fn read(&self, event_type: EventType, row: u32) -> RecordMeta {
+        let at = row as usize;
+        let id_hash = xxh3_128(self.columns.event_id.value(at).as_bytes());
+        let subject_hash = match text_at(self.columns.subject_id.as_ref(), row) {
+            Some(subject) => subject_hash(text_at(self.columns.tenant_id.as_ref(), row), subject),
+            None => 0,
+        };
+        RecordMeta {
+            id_hash,
+            subject_hash,
+            time: self.columns.event_time.value(at),
+            slice: NO_SLICE,
+            value: self.value.map_or(0.0, |values| values.value(at)),
+            experiment: key_at(self.experiment, at),
+            name: key_at(self.name, at),
+            other: key_at(self.other, at),
+            row,
+            event_type,
+            binary: self.binary.as_ref().is_some_and(|(types, is_binary)| {
+                types.keys().value(at).try_into().ok().and_then(|key: usize| is_binary.get(key)).copied().unwrap_or(false)
+            }),
+        }
+    }
+}
+
+fn key_at(dictionary: Option<&DictionaryArray<Int32Type>>, row: usize) -> u32 {
+    let Some(dictionary) = dictionary else { return NO_NAME };
+    let keys = dictionary.keys();
+    if keys.is_null(row) { NO_NAME } else { u32::try_from(keys.value(row)).unwrap_or(NO_NAME) }
+}

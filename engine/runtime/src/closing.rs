@@ -1,0 +1,496 @@
+//! From state to statistics: windows that become final, and the cumulative results.
+
+use std::sync::Arc;
+
+use crate::experiment::{ExperimentState, Group, Row};
+use crate::panes::{Pane, PaneEntry};
+use crate::partial::{ClosedWindow, GroupPartial, MetricPartial, PartialKey, Partials, RatioPartial};
+use crate::plan::WindowPlan;
+use crate::risk::WindowCounter;
+use crate::shard::{SettleUntil, Shard, ShardContext};
+use crate::subjects::NONE;
+use crate::totals::{PairTotals, PairUnit, Totals, Unit};
+
+/// Statistics of one group of one window, by metric slot.
+#[derive(Debug, Default)]
+struct GroupScratch {
+    partial: GroupPartial,
+    metrics: Vec<MetricPartial>,
+}
+
+/// By group, of one experiment.
+type ExperimentScratch = Vec<GroupScratch>;
+
+impl Shard {
+    /// Counts a row in or out of the windows it belongs to. Rows with a history are judged one by one when a window closes.
+    pub(crate) fn count_in_windows(&mut self, context: &ShardContext<'_>, row_id: u32, delta: i64) {
+        let Some(row) = self.rows.get(row_id as usize).copied() else { return };
+        if row.has_history && delta < 0 {
+            return;
+        }
+        let Some(Some(state)) = self.experiments.get_mut(row.experiment as usize) else { return };
+        let definition = Arc::clone(&state.definition);
+        let groups = if row.has_history { Vec::new() } else { state.groups_of(row.variant, row.local) };
+        for (kind, window) in context.plan.windows.iter().enumerate() {
+            let next = self.next_window.get(kind).copied().unwrap_or(i64::MIN);
+            let first = window.first_ending_after(row.first_time);
+            if let Some(earliest) = self.earliest_window.get_mut(kind) {
+                *earliest = (*earliest).min(first);
+            }
+            for group in &groups {
+                let Some(group) = state.groups.get_mut(*group as usize) else { continue };
+                let counters = counters_at(group, kind, definition.attribution_classes.len());
+                let mut add = |index: usize, from: i64, to: i64| {
+                    if let Some(counter) = counters.get_mut(index) {
+                        counter.add(from, to, delta, next);
+                    }
+                };
+                add(0, first, window.last_starting_before(row.first_time.saturating_add(1)));
+                for (class, attribution) in definition.attribution_classes.iter().enumerate() {
+                    let closes = row.first_time.saturating_add(*attribution);
+                    let last = window.last_starting_before(closes);
+                    add(1 + 2 * class, first, last);
+                    add(2 + 2 * class, window.first_ending_at_or_after(closes).max(first), last);
+                }
+            }
+        }
+    }
+
+    /// The event time at which the next window of this shard becomes final, if it does by then.
+    pub(crate) fn next_final(&self, context: &ShardContext<'_>, until: SettleUntil) -> Option<i64> {
+        context.plan.windows.iter().enumerate().filter_map(|(kind, window)| self.next_closing(context, kind, window, until)).min()
+    }
+
+    fn next_closing(&self, context: &ShardContext<'_>, kind: usize, window: &WindowPlan, until: SettleUntil) -> Option<i64> {
+        let earliest = *self.earliest_window.get(kind)?;
+        if earliest == i64::MAX {
+            return None;
+        }
+        let index = earliest.max(*self.next_window.get(kind)?);
+        let closes = window.end(index).saturating_add(context.plan.time.allowed_lateness);
+        (window.start(index) <= until.last_event_time && closes <= until.watermark).then_some(closes)
+    }
+
+    /// Closes the windows that become final at `boundary`.
+    pub(crate) fn close_windows(
+        &mut self,
+        context: &ShardContext<'_>,
+        boundary: i64,
+        until: SettleUntil,
+        closed: &mut Vec<ClosedWindow>,
+    ) {
+        let until = SettleUntil { watermark: boundary, ..until };
+        for (kind, window) in context.plan.windows.iter().enumerate() {
+            while self.next_closing(context, kind, window, until).is_some() {
+                let earliest = self.earliest_window.get(kind).copied().unwrap_or(i64::MAX);
+                let Some(next) = self.next_window.get_mut(kind) else { break };
+                let index = earliest.max(*next);
+                *next = index + 1;
+                let partials = self.window_partials(context, kind, window, index, true);
+                if !partials.is_empty() {
+                    closed.push(ClosedWindow { kind, index, partials });
+                }
+            }
+        }
+    }
+
+    /// The open windows of all kinds as they stand.
+    pub(crate) fn provisional_windows(&mut self, context: &ShardContext<'_>, last_event_time: i64) -> Vec<ClosedWindow> {
+        let mut open = Vec::new();
+        for (kind, window) in context.plan.windows.iter().enumerate() {
+            let Some((&earliest, &next)) = self.earliest_window.get(kind).zip(self.next_window.get(kind)) else { continue };
+            if earliest == i64::MAX {
+                continue;
+            }
+            let mut index = earliest.max(next);
+            while window.start(index) <= last_event_time {
+                let partials = self.window_partials(context, kind, window, index, false);
+                if !partials.is_empty() {
+                    open.push(ClosedWindow { kind, index, partials });
+                }
+                index += 1;
+            }
+        }
+        open
+    }
+
+    /// The statistics of one window. `is_final` gives its state up.
+    fn window_partials(
+        &mut self,
+        context: &ShardContext<'_>,
+        kind: usize,
+        window: &WindowPlan,
+        index: i64,
+        is_final: bool,
+    ) -> Partials {
+        let (start, end) = (window.start(index), window.end(index));
+        let mut scratch: Vec<ExperimentScratch> = Vec::with_capacity(self.experiments.len());
+        for state in &mut self.experiments {
+            scratch.push(state.as_mut().map(|state| window_counts(state, kind, index, is_final)).unwrap_or_default());
+        }
+        self.add_rows_with_history(context, start, end, &mut scratch);
+        let pane = match self.open.get_mut(kind) {
+            Some(open) if is_final => open.panes.remove(&index),
+            Some(open) => open.panes.get_mut(&index).map(std::mem::take),
+            None => None,
+        };
+        if let Some(pane) = pane {
+            self.add_pane(context, end, &pane, &mut scratch);
+            if !is_final && let Some(open) = self.open.get_mut(kind) {
+                open.panes.insert(index, pane);
+            }
+        }
+        self.finish(scratch)
+    }
+
+    fn add_rows_with_history(&mut self, context: &ShardContext<'_>, start: i64, end: i64, scratch: &mut [ExperimentScratch]) {
+        let Shard { rows, experiments, .. } = self;
+        for (state, scratch) in experiments.iter_mut().zip(scratch) {
+            let Some(state) = state else { continue };
+            if state.histories.is_empty() {
+                continue;
+            }
+            let histories = std::mem::take(&mut state.histories);
+            for (row_id, history) in &histories {
+                let Some(row) = rows.get(*row_id as usize).filter(|row| row.first_time < end) else { continue };
+                let standing = history.standing_before(end, row.variant, context.plan.crossovers);
+                let is_member = row.first_time >= start;
+                if standing.is_crossover && is_member {
+                    for group in state.groups_of(row.variant, row.local) {
+                        scratch_at(scratch, group).partial.crossovers += 1;
+                    }
+                }
+                let Some(variant) = standing.analysed else { continue };
+                let classes = state.definition.attribution_classes.clone();
+                for group in state.groups_of(variant, row.local) {
+                    let partial = &mut scratch_at(scratch, group).partial;
+                    partial.subjects += i64::from(is_member);
+                    partial.at_risk.resize(classes.len(), 0);
+                    partial.matured.resize(classes.len(), 0);
+                    for ((attribution, at_risk), matured) in classes.iter().zip(&mut partial.at_risk).zip(&mut partial.matured) {
+                        let closes = row.first_time.saturating_add(*attribution);
+                        *at_risk += i64::from(closes > start);
+                        *matured += i64::from(closes > start && closes <= end);
+                    }
+                }
+            }
+            state.histories = histories;
+        }
+    }
+
+    fn add_pane(&mut self, context: &ShardContext<'_>, end: i64, pane: &Pane, scratch: &mut [ExperimentScratch]) {
+        for entry in &pane.entries {
+            if entry.accumulator.is_empty() {
+                continue;
+            }
+            let Some(row) = self.rows.get(entry.row as usize).copied() else { continue };
+            let Some(variant) = self.standing(context, entry.row, end).analysed else { continue };
+            let Some(Some(state)) = self.experiments.get_mut(row.experiment as usize) else { continue };
+            let Some(scratch) = scratch.get_mut(row.experiment as usize) else { continue };
+            let groups = state.groups_of(variant, row.local);
+            add_entry(state, &row, end, pane, entry, &groups, scratch);
+        }
+    }
+
+    /// Turns slots and local ids into metrics and texts, and leaves out what is empty.
+    fn finish(&self, scratch: Vec<ExperimentScratch>) -> Partials {
+        let mut partials = Partials::new();
+        for ((experiment, state), scratch) in (0u32..).zip(&self.experiments).zip(scratch) {
+            let Some(state) = state else { continue };
+            for (group, scratch) in state.groups.iter().zip(scratch) {
+                let mut partial = scratch.partial;
+                for (column, metric) in state.columns.iter().zip(scratch.metrics) {
+                    if !metric.totals.is_empty() {
+                        partial.metrics.insert(column.metric, metric);
+                    }
+                }
+                let is_empty = partial.subjects == 0
+                    && partial.crossovers == 0
+                    && partial.at_risk.iter().all(|count| *count == 0)
+                    && partial.metrics.is_empty();
+                if !is_empty {
+                    partials.insert(self.key_of(experiment, group), partial);
+                }
+            }
+        }
+        partials
+    }
+
+    fn key_of(&self, experiment: u32, group: &Group) -> PartialKey {
+        let segment = group.key.segment.map(|(index, value)| {
+            (index, (value != NONE).then(|| Arc::from(self.segment_values.name(value))))
+        });
+        PartialKey { experiment, variant: group.key.variant, segment }
+    }
+
+    /// The cumulative statistics, and those over matured subjects.
+    pub(crate) fn cumulative_partials(&mut self) -> (Partials, Partials) {
+        let mut all = Partials::new();
+        let mut matured = Partials::new();
+        for index in 0..self.experiments.len() {
+            if let Some(Some(state)) = self.experiments.get_mut(index) {
+                refresh_extremes(state, &self.rows);
+            }
+        }
+        for (experiment, state) in (0u32..).zip(&self.experiments) {
+            let Some(state) = state else { continue };
+            for group in &state.groups {
+                let key = self.key_of(experiment, group);
+                if group.subjects != 0 || group.crossovers != 0 || group.first_exposures.iter().any(|count| *count != 0) {
+                    all.insert(key.clone(), cumulative_group(state, group));
+                }
+                if group.matured_subjects.iter().any(|count| *count != 0) {
+                    matured.insert(key, matured_group(state, group));
+                }
+            }
+        }
+        (all, matured)
+    }
+}
+
+/// The counters of a window kind: first exposures, then for each class subjects at risk and subjects that mature.
+fn counters_at(group: &mut Group, kind: usize, classes: usize) -> &mut [WindowCounter] {
+    if group.windows.len() <= kind {
+        group.windows.resize(kind + 1, Vec::new());
+    }
+    match group.windows.get_mut(kind) {
+        Some(counters) => {
+            counters.resize(1 + 2 * classes, WindowCounter::default());
+            counters
+        }
+        None => &mut [],
+    }
+}
+
+/// The counts of subjects without a history in a window.
+fn window_counts(state: &mut ExperimentState, kind: usize, index: i64, is_final: bool) -> ExperimentScratch {
+    let read = |counter: &mut WindowCounter| if is_final { counter.advance_to(index) } else { counter.peek(index) };
+    state
+        .groups
+        .iter_mut()
+        .map(|group| {
+            let mut scratch = GroupScratch::default();
+            if let Some(counters) = group.windows.get_mut(kind) {
+                let mut counts = counters.iter_mut().map(read);
+                scratch.partial.subjects = counts.next().unwrap_or(0);
+                while let (Some(at_risk), Some(matured)) = (counts.next(), counts.next()) {
+                    scratch.partial.at_risk.push(at_risk);
+                    scratch.partial.matured.push(matured);
+                }
+            }
+            scratch
+        })
+        .collect()
+}
+
+fn scratch_at(scratch: &mut ExperimentScratch, group: u32) -> &mut GroupScratch {
+    let index = group as usize;
+    if scratch.len() <= index {
+        scratch.resize_with(index + 1, GroupScratch::default);
+    }
+    &mut scratch[index]
+}
+
+/// Adds what a subject's outcomes of one metric in a window come to.
+fn add_entry(
+    state: &ExperimentState,
+    row: &Row,
+    end: i64,
+    pane: &Pane,
+    entry: &PaneEntry,
+    groups: &[u32],
+    scratch: &mut ExperimentScratch,
+) {
+    let Some(column) = state.columns.get(entry.slot as usize) else { return };
+    let Some(unit) = entry.accumulator.unit(column.fold, column.caps) else { return };
+    let is_matured = row.first_time.saturating_add(state.definition.attribution(column.class)) <= end;
+    let unit_of = |slot: u32| -> Option<Unit> {
+        let column = state.columns.get(slot as usize)?;
+        pane.get(entry.row, slot)?.accumulator.unit(column.fold, column.caps)
+    };
+    // A subject's pair is added once: with its numerator, or with its denominator where it has no numerator.
+    let pairs: Vec<(usize, PairUnit)> = (0..state.definition.ratios.len())
+        .filter(|ratio| {
+            state.definition.ratios.get(*ratio).is_some_and(|plan| {
+                let numerator = state.existing_slot(plan.numerator);
+                let has_numerator = numerator.is_some_and(|slot| unit_of(slot).is_some());
+                numerator == Some(entry.slot) || (state.existing_slot(plan.denominator) == Some(entry.slot) && !has_numerator)
+            })
+        })
+        .map(|ratio| (ratio, state.pair_of(ratio, unit_of)))
+        .collect();
+    for group in groups {
+        let scratch = scratch_at(scratch, *group);
+        if scratch.metrics.len() <= entry.slot as usize {
+            scratch.metrics.resize(entry.slot as usize + 1, MetricPartial::default());
+        }
+        if let Some(metric) = scratch.metrics.get_mut(entry.slot as usize) {
+            metric.totals.replace(column.fold, None, Some(&unit));
+            metric.matured_with_outcome += i64::from(is_matured);
+        }
+        if scratch.partial.ratios.len() < state.definition.ratios.len() {
+            scratch.partial.ratios.resize(state.definition.ratios.len(), RatioPartial::default());
+        }
+        for (ratio, pair) in &pairs {
+            if let Some(partial) = scratch.partial.ratios.get_mut(*ratio) {
+                partial.totals.replace(&PairUnit::default(), pair);
+                partial.matured_pairs += i64::from(is_matured && pair.values.is_some());
+            }
+        }
+    }
+}
+
+fn cumulative_group(state: &ExperimentState, group: &Group) -> GroupPartial {
+    let matured_count = |slot: usize| group.matured_metrics.get(slot).map_or(0, |totals| count_of(totals));
+    let matured_pairs = |ratio: usize| group.matured_ratios.get(ratio).map_or(0, pairs_of);
+    GroupPartial {
+        subjects: group.subjects,
+        crossovers: group.crossovers,
+        at_risk: vec![group.subjects; state.definition.attribution_classes.len()],
+        matured: group.matured_subjects.clone(),
+        metrics: metric_partials(state, &group.metrics, matured_count),
+        ratios: ratio_partials(&group.ratios, matured_pairs),
+        first_exposures: group.first_exposures.clone(),
+    }
+}
+
+fn matured_group(state: &ExperimentState, group: &Group) -> GroupPartial {
+    let matured_count = |slot: usize| group.matured_metrics.get(slot).map_or(0, |totals| count_of(totals));
+    let matured_pairs = |ratio: usize| group.matured_ratios.get(ratio).map_or(0, pairs_of);
+    GroupPartial {
+        subjects: 0,
+        crossovers: 0,
+        at_risk: group.matured_subjects.clone(),
+        matured: group.matured_subjects.clone(),
+        metrics: metric_partials(state, &group.matured_metrics, matured_count),
+        ratios: ratio_partials(&group.matured_ratios, matured_pairs),
+        first_exposures: Vec::new(),
+    }
+}
+
+fn count_of(totals: &Totals) -> i64 {
+    i64::try_from(totals.moments.count()).unwrap_or(i64::MAX)
+}
+
+fn pairs_of(totals: &PairTotals) -> i64 {
+    i64::try_from(totals.moments.count()).unwrap_or(i64::MAX)
+}
+
+fn metric_partials(
+    state: &ExperimentState,
+    totals: &[Totals],
+    matured: impl Fn(usize) -> i64,
+) -> std::collections::BTreeMap<u32, MetricPartial> {
+    let occupied = state.columns.iter().zip(totals).enumerate().filter(|(_, (_, totals))| !totals.is_empty());
+    occupied
+        .map(|(slot, (column, totals))| {
+            (column.metric, MetricPartial { totals: totals.clone(), matured_with_outcome: matured(slot) })
+        })
+        .collect()
+}
+
+fn ratio_partials(totals: &[PairTotals], matured: impl Fn(usize) -> i64) -> Vec<RatioPartial> {
+    totals
+        .iter()
+        .enumerate()
+        .map(|(ratio, totals)| RatioPartial { totals: totals.clone(), matured_pairs: matured(ratio) })
+        .collect()
+}
+
+/// Finds least and greatest values again where a removal may have taken them away.
+fn refresh_extremes(state: &mut ExperimentState, rows: &[Row]) {
+    let stale: Vec<usize> = (0..state.groups.len()).filter(|index| state.groups.get(*index).is_some_and(is_stale)).collect();
+    for index in stale {
+        let mut rebuilt = ExtremesOfGroup::default();
+        for row_id in &state.rows {
+            let Some(row) = rows.get(*row_id as usize) else { continue };
+            if state.is_in_group(row, index) {
+                rebuilt.add_row(state, row);
+            }
+        }
+        if let Some(group) = state.groups.get_mut(index) {
+            rebuilt.store(group);
+        }
+    }
+}
+
+fn is_stale(group: &Group) -> bool {
+    let stale = |totals: &Totals| totals.moments.extremes_stale() || totals.any.as_ref().is_some_and(|any| any.extremes_stale());
+    group.metrics.iter().chain(&group.matured_metrics).any(stale)
+        || group.ratios.iter().chain(&group.matured_ratios).any(|ratio| ratio.moments.extremes_stale())
+}
+
+/// Least and greatest values of a group's rows, by slot and by ratio, of all and of matured rows.
+#[derive(Debug, Default)]
+struct ExtremesOfGroup {
+    metrics: [Vec<[Range; 2]>; 2],
+    ratios: [Vec<Range>; 2],
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Range {
+    min: f64,
+    max: f64,
+}
+
+impl Default for Range {
+    fn default() -> Self {
+        Range { min: f64::INFINITY, max: f64::NEG_INFINITY }
+    }
+}
+
+impl Range {
+    fn take(&mut self, value: f64) {
+        self.min = self.min.min(value);
+        self.max = self.max.max(value);
+    }
+}
+
+impl ExtremesOfGroup {
+    fn add_row(&mut self, state: &ExperimentState, row: &Row) {
+        for (slot, column) in state.columns.iter().enumerate() {
+            let Some(unit) = column.unit(row.local) else { continue };
+            let is_matured = row.matured >> column.class & 1 == 1;
+            for (_, ranges) in self.metrics.iter_mut().enumerate().filter(|(which, _)| *which == 0 || is_matured) {
+                if ranges.len() <= slot {
+                    ranges.resize(slot + 1, Default::default());
+                }
+                if let Some([value, any]) = ranges.get_mut(slot) {
+                    value.take(unit.value);
+                    any.take(unit.any);
+                }
+            }
+        }
+        for (index, ratio) in state.definition.ratios.iter().enumerate() {
+            let pair = state.pair_of(index, |slot| state.columns.get(slot as usize).and_then(|column| column.unit(row.local)));
+            let Some((numerator, _)) = pair.values else { continue };
+            let is_matured = row.matured >> state.definition.class_of(ratio.numerator) & 1 == 1;
+            for (_, ranges) in self.ratios.iter_mut().enumerate().filter(|(which, _)| *which == 0 || is_matured) {
+                if ranges.len() <= index {
+                    ranges.resize(index + 1, Range::default());
+                }
+                if let Some(range) = ranges.get_mut(index) {
+                    range.take(numerator);
+                }
+            }
+        }
+    }
+
+    fn store(&self, group: &mut Group) {
+        let [all, matured] = &self.metrics;
+        for (totals, ranges) in [(&mut group.metrics, all), (&mut group.matured_metrics, matured)] {
+            for (totals, [value, any]) in totals.iter_mut().zip(ranges) {
+                totals.moments.set_extremes(value.min, value.max);
+                if let Some(moments) = &mut totals.any {
+                    moments.set_extremes(any.min, any.max);
+                }
+            }
+        }
+        let [all, matured] = &self.ratios;
+        for (totals, ranges) in [(&mut group.ratios, all), (&mut group.matured_ratios, matured)] {
+            for (totals, range) in totals.iter_mut().zip(ranges) {
+                totals.moments.set_extremes(range.min, range.max);
+            }
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! What can go wrong in a job.
+
+use backplane_connector_api::{ConnectorError, Fault};
+
+/// An error that ends a job. Its text is one sentence that says what happened and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeError {
+    /// A source or sink failed.
+    #[error(transparent)]
+    Connector(#[from] ConnectorError),
+    /// The configuration asks for what the job cannot do.
+    #[error("{0}")]
+    Configuration(String),
+    /// A user's query failed on a closed window.
+    #[error("query {name}: {message}")]
+    Query {
+        /// The query's name in the configuration.
+        name: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// The engine broke a rule of its own.
+    #[error("{message} (this is a defect of backplane, please report it)")]
+    Internal {
+        /// The rule that was broken.
+        message: String,
+    },
+}
+
+impl RuntimeError {
+    /// A defect of the engine.
+    pub fn internal(message: impl std::fmt::Display) -> Self {
+        Self::Internal { message: message.to_string() }
+    }
+
+    /// Whose fault it is.
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Connector(error) => error.fault(),
+            Self::Configuration(_) | Self::Query { .. } => Fault::User,
+            Self::Internal { .. } => Fault::Ours,
+        }
+    }
+}
+
+impl From<arrow::error::ArrowError> for RuntimeError {
+    fn from(error: arrow::error::ArrowError) -> Self {
+        Self::internal(error)
+    }
+}

@@ -1,0 +1,489 @@
+//! The state of one experiment in one shard: rows' columns, groups, and how a row counts in its groups.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+
+use crate::crossover::VariantHistory;
+use crate::plan::{Caps, ExperimentDefinition, Fold, Plan};
+use crate::risk::WindowCounter;
+use crate::subjects::NONE;
+use crate::totals::{Accumulator, PairTotals, PairUnit, Totals, Unit, absent_value};
+
+/// One (experiment, subject).
+#[derive(Debug, Clone, Copy)]
+pub struct Row {
+    /// Event time of the first exposure, microseconds.
+    pub first_time: i64,
+    /// The subject's slot.
+    pub subject: u32,
+    /// The experiment's id.
+    pub experiment: u32,
+    /// The subject's next row; [`NONE`] at the end.
+    pub next: u32,
+    /// Place in the experiment's columns.
+    pub local: u32,
+    /// Variant of the first exposure.
+    pub variant: u32,
+    /// The group (of all subjects of the analysed variant) it counts in; [`NONE`] where it is left out.
+    pub group: u32,
+    /// By attribution class: whether its attribution window has closed.
+    pub matured: u32,
+    /// Allocation epoch of the first exposure.
+    pub epoch: u16,
+    /// Whether it was seen in several variants or epochs (then the experiment holds its history).
+    pub has_history: bool,
+}
+
+/// The accumulators of one metric, by row.
+#[derive(Debug)]
+pub struct Column {
+    /// The metric's id.
+    pub metric: u32,
+    /// How it folds.
+    pub fold: Fold,
+    /// Its caps.
+    pub caps: Caps,
+    /// Its attribution class.
+    pub class: u8,
+    /// By `local`; shorter than the rows where later ones have no outcome.
+    accumulators: Vec<Accumulator>,
+    /// Event time of the last outcome, by `local`; only for [`Fold::Last`].
+    last_times: Vec<i64>,
+    /// Indices of the ratios it is part of.
+    ratios: Vec<usize>,
+}
+
+impl Column {
+    /// The accumulator of a row.
+    #[must_use]
+    pub fn get(&self, local: u32) -> Accumulator {
+        self.accumulators.get(local as usize).copied().unwrap_or_default()
+    }
+
+    /// The contribution of a row.
+    #[must_use]
+    pub fn unit(&self, local: u32) -> Option<Unit> {
+        self.get(local).unit(self.fold, self.caps)
+    }
+}
+
+/// Which subjects a group holds: those of a variant, all of them or those of one segment value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct GroupKey {
+    /// The variant.
+    pub variant: u32,
+    /// (index of the segment, the shard's id of its value; [`NONE`] for an absent value).
+    pub segment: Option<(u16, u32)>,
+}
+
+/// Statistics of a group.
+#[derive(Debug)]
+pub struct Group {
+    /// Which subjects.
+    pub key: GroupKey,
+    /// Subjects analysed in it.
+    pub subjects: i64,
+    /// Crossovers whose first exposure is of its variant.
+    pub crossovers: i64,
+    /// First exposures of its variant by allocation epoch, crossovers included.
+    pub first_exposures: Vec<i64>,
+    /// By metric slot: subjects with an outcome.
+    pub metrics: Vec<Totals>,
+    /// By ratio.
+    pub ratios: Vec<PairTotals>,
+    /// By attribution class: subjects whose window has closed.
+    pub matured_subjects: Vec<i64>,
+    /// As `metrics`, of matured subjects.
+    pub matured_metrics: Vec<Totals>,
+    /// As `ratios`, of matured subjects.
+    pub matured_ratios: Vec<PairTotals>,
+    /// By window kind, then `0` for first exposures in the window, `1 + 2 class` for subjects at risk, `2 + 2 class` for those that mature in it.
+    pub windows: Vec<Vec<WindowCounter>>,
+}
+
+/// An experiment in a shard.
+#[derive(Debug)]
+pub struct ExperimentState {
+    /// What was declared.
+    pub definition: Arc<ExperimentDefinition>,
+    /// Row ids by `local`.
+    pub rows: Vec<u32>,
+    /// Metric columns by slot.
+    pub columns: Vec<Column>,
+    slots: HashMap<u32, u32>,
+    /// By segment, by `local`: the shard's id of the value of the first exposure.
+    pub segment_values: Vec<Vec<u32>>,
+    /// By segment, by `local`: the analysed group; [`NONE`] where the row is left out.
+    segment_groups: Vec<Vec<u32>>,
+    /// Groups in order of appearance.
+    pub groups: Vec<Group>,
+    group_index: HashMap<GroupKey, u32>,
+    /// Histories of rows that were seen in several variants or epochs.
+    pub histories: BTreeMap<u32, VariantHistory>,
+}
+
+/// A (row, metric slot) that changed from one contribution to another.
+#[derive(Debug, Clone, Copy)]
+struct Change<'a> {
+    slot: u32,
+    old: Option<&'a Unit>,
+    new: Option<&'a Unit>,
+}
+
+impl ExperimentState {
+    /// An experiment without rows.
+    #[must_use]
+    pub fn new(definition: Arc<ExperimentDefinition>, plan: &Plan) -> Self {
+        let segments = definition.segments.len();
+        let mut state = ExperimentState {
+            rows: Vec::new(),
+            columns: Vec::new(),
+            slots: HashMap::new(),
+            segment_values: vec![Vec::new(); segments],
+            segment_groups: vec![Vec::new(); segments],
+            groups: Vec::new(),
+            group_index: HashMap::new(),
+            histories: BTreeMap::new(),
+            definition: Arc::clone(&definition),
+        };
+        for metric in definition.listed_metrics(plan) {
+            state.slot_of(metric, plan);
+        }
+        for ratio in &definition.ratios {
+            state.slot_of(ratio.numerator, plan);
+            state.slot_of(ratio.denominator, plan);
+        }
+        state
+    }
+
+    /// The slot of a metric, a new one at its first outcome; `None` for a ratio's own name.
+    pub fn slot_of(&mut self, metric: u32, plan: &Plan) -> Option<u32> {
+        if let Some(slot) = self.slots.get(&metric) {
+            return Some(*slot);
+        }
+        let (fold, caps) = plan.fold_of(metric)?;
+        let slot = u32::try_from(self.columns.len()).ok()?;
+        let is_part = |ratio: &&(usize, &crate::plan::RatioPlan)| ratio.1.numerator == metric || ratio.1.denominator == metric;
+        let ratios: Vec<(usize, &crate::plan::RatioPlan)> = self.definition.ratios.iter().enumerate().collect();
+        self.columns.push(Column {
+            metric,
+            fold,
+            caps,
+            class: self.definition.class_of(metric),
+            accumulators: Vec::new(),
+            last_times: Vec::new(),
+            ratios: ratios.iter().filter(is_part).map(|(index, _)| *index).collect(),
+        });
+        self.slots.insert(metric, slot);
+        Some(slot)
+    }
+
+    /// The slot of a metric that has one.
+    #[must_use]
+    pub fn existing_slot(&self, metric: u32) -> Option<u32> {
+        self.slots.get(&metric).copied()
+    }
+
+    /// Adds a row's place; gives its `local`.
+    pub fn add_row(&mut self, row: u32, segment_values: &[u32]) -> u32 {
+        let local = u32::try_from(self.rows.len()).unwrap_or(NONE);
+        self.rows.push(row);
+        for (column, value) in self.segment_values.iter_mut().zip(segment_values) {
+            column.push(*value);
+        }
+        for column in &mut self.segment_groups {
+            column.push(NONE);
+        }
+        local
+    }
+
+    /// Changes the segment values of a row (whose first exposure changed).
+    pub fn set_segment_values(&mut self, local: u32, segment_values: &[u32]) {
+        for (column, value) in self.segment_values.iter_mut().zip(segment_values) {
+            if let Some(place) = column.get_mut(local as usize) {
+                *place = *value;
+            }
+        }
+    }
+
+    /// The groups of a variant that a row belongs to by its segment values: all subjects first, then each segment.
+    pub fn groups_of(&mut self, variant: u32, local: u32) -> Vec<u32> {
+        let mut groups = Vec::with_capacity(1 + self.segment_values.len());
+        groups.push(self.group(GroupKey { variant, segment: None }));
+        for index in 0..self.segment_values.len() {
+            let value = self.segment_values.get(index).and_then(|column| column.get(local as usize)).copied().unwrap_or(NONE);
+            let segment = Some((u16::try_from(index).unwrap_or(u16::MAX), value));
+            groups.push(self.group(GroupKey { variant, segment }));
+        }
+        groups
+    }
+
+    fn group(&mut self, key: GroupKey) -> u32 {
+        if let Some(group) = self.group_index.get(&key) {
+            return *group;
+        }
+        let classes = self.definition.attribution_classes.len();
+        let group = u32::try_from(self.groups.len()).unwrap_or(NONE);
+        self.groups.push(Group {
+            key,
+            subjects: 0,
+            crossovers: 0,
+            first_exposures: vec![0; self.definition.epoch_starts.len() + 1],
+            metrics: Vec::new(),
+            ratios: vec![PairTotals::default(); self.definition.ratios.len()],
+            matured_subjects: vec![0; classes],
+            matured_metrics: Vec::new(),
+            matured_ratios: vec![PairTotals::default(); self.definition.ratios.len()],
+            windows: Vec::new(),
+        });
+        self.group_index.insert(key, group);
+        group
+    }
+
+    /// Counts a row in (`delta` 1) or out of (`delta` -1) everything but the windows: subjects, crossovers, first exposures, metrics,
+    /// matured statistics. `analysed` is `None` where the row is left out. Sets the row's groups.
+    pub fn count_row(&mut self, row: &mut Row, analysed: Option<u32>, is_crossover: bool, delta: i64) {
+        for group in self.groups_of(row.variant, row.local) {
+            let Some(group) = self.groups.get_mut(group as usize) else { continue };
+            if let Some(count) = group.first_exposures.get_mut(usize::from(row.epoch)) {
+                *count += delta;
+            }
+            if is_crossover {
+                group.crossovers += delta;
+            }
+        }
+        row.group = NONE;
+        for column in &mut self.segment_groups {
+            if let Some(place) = column.get_mut(row.local as usize) {
+                *place = NONE;
+            }
+        }
+        let Some(variant) = analysed else { return };
+        let groups = self.groups_of(variant, row.local);
+        for (position, group) in groups.iter().enumerate() {
+            match position.checked_sub(1) {
+                None => row.group = *group,
+                Some(segment) => {
+                    let place = self.segment_groups.get_mut(segment).and_then(|column| column.get_mut(row.local as usize));
+                    if let Some(place) = place {
+                        *place = *group;
+                    }
+                }
+            }
+            if let Some(group) = self.groups.get_mut(*group as usize) {
+                group.subjects += delta;
+                for (class, count) in group.matured_subjects.iter_mut().enumerate() {
+                    if row.matured >> class & 1 == 1 {
+                        *count += delta;
+                    }
+                }
+            }
+        }
+        self.move_all_metrics(row, delta);
+        if delta < 0 {
+            row.group = NONE;
+        }
+    }
+
+    /// Adds or takes away all metric contributions of a row in its groups.
+    fn move_all_metrics(&mut self, row: &Row, delta: i64) {
+        let units: Vec<Option<Unit>> = self.columns.iter().map(|column| column.unit(row.local)).collect();
+        let sign = |unit: Option<Unit>| if delta > 0 { (None, unit) } else { (unit, None) };
+        let pairs: Vec<PairUnit> =
+            (0..self.definition.ratios.len()).map(|ratio| self.pair_of(ratio, |slot| self.unit_at(slot, row.local))).collect();
+        for position in 0..=self.segment_groups.len() {
+            let Some(group) = self.group_at(row, position) else { continue };
+            for (slot, (unit, column)) in units.iter().zip(&self.columns).enumerate() {
+                if unit.is_none() {
+                    continue;
+                }
+                let (old, new) = sign(*unit);
+                totals_at(&mut group.metrics, slot).replace(column.fold, old.as_ref(), new.as_ref());
+                if row.matured >> column.class & 1 == 1 {
+                    totals_at(&mut group.matured_metrics, slot).replace(column.fold, old.as_ref(), new.as_ref());
+                }
+            }
+            for (index, pair) in pairs.iter().enumerate() {
+                let nothing = PairUnit::default();
+                let (old, new) = if delta > 0 { (&nothing, pair) } else { (pair, &nothing) };
+                if let Some(totals) = group.ratios.get_mut(index) {
+                    totals.replace(old, new);
+                }
+                let class = self.definition.ratios.get(index).map_or(0, |ratio| self.definition.class_of(ratio.numerator));
+                if row.matured >> class & 1 == 1
+                    && let Some(totals) = group.matured_ratios.get_mut(index)
+                {
+                    totals.replace(old, new);
+                }
+            }
+        }
+    }
+
+    /// The row's analysed group: of all subjects at position 0, of segment `position - 1` else.
+    fn group_at(&mut self, row: &Row, position: usize) -> Option<&mut Group> {
+        let group = match position.checked_sub(1) {
+            None => row.group,
+            Some(segment) => *self.segment_groups.get(segment)?.get(row.local as usize)?,
+        };
+        self.groups.get_mut(group as usize)
+    }
+
+    /// Whether a row counts in a group.
+    #[must_use]
+    pub fn is_in_group(&self, row: &Row, group: usize) -> bool {
+        row.group as usize == group
+            || self.segment_groups.iter().any(|column| column.get(row.local as usize).is_some_and(|place| *place as usize == group))
+    }
+
+    fn unit_at(&self, slot: u32, local: u32) -> Option<Unit> {
+        self.columns.get(slot as usize).and_then(|column| column.unit(local))
+    }
+
+    /// A row's contribution to a ratio, with its metrics' contributions from `unit_of`.
+    pub fn pair_of(&self, ratio: usize, unit_of: impl Fn(u32) -> Option<Unit>) -> PairUnit {
+        let Some(plan) = self.definition.ratios.get(ratio) else { return PairUnit::default() };
+        let part = |metric: u32| {
+            let slot = self.slots.get(&metric).copied()?;
+            let column = self.columns.get(slot as usize)?;
+            Some((unit_of(slot), absent_value(column.fold, column.caps)))
+        };
+        let (numerator, absent_numerator) = part(plan.numerator).unwrap_or((None, Some(0.0)));
+        let (denominator, absent_denominator) = part(plan.denominator).unwrap_or((None, Some(0.0)));
+        PairUnit::new(numerator.as_ref(), denominator.as_ref(), absent_numerator, absent_denominator)
+    }
+
+    /// Folds an attributed outcome into a row and moves its groups by the difference. `wins_tie` is asked only for [`Fold::Last`], at an
+    /// outcome of the same event time as the last.
+    pub fn fold_outcome(&mut self, row: &Row, slot: u32, time: i64, value: f64, binary: bool, wins_tie: impl FnOnce() -> bool) {
+        let local = row.local as usize;
+        let Some(column) = self.columns.get_mut(slot as usize) else { return };
+        if column.accumulators.len() <= local {
+            column.accumulators.resize(local + 1, Accumulator::default());
+        }
+        let mut is_last = true;
+        if column.fold == Fold::Last {
+            if column.last_times.len() <= local {
+                column.last_times.resize(local + 1, i64::MIN);
+            }
+            if let Some(last) = column.last_times.get_mut(local) {
+                is_last = time > *last || (time == *last && wins_tie());
+                *last = (*last).max(time);
+            }
+        }
+        let (fold, caps) = (column.fold, column.caps);
+        let Some(accumulator) = column.accumulators.get_mut(local) else { return };
+        let old = accumulator.unit(fold, caps);
+        accumulator.fold(fold, value, binary, is_last);
+        let new = accumulator.unit(fold, caps);
+        if row.group != NONE {
+            self.move_metric(row, Change { slot, old: old.as_ref(), new: new.as_ref() });
+        }
+    }
+
+    fn move_metric(&mut self, row: &Row, change: Change<'_>) {
+        let Some(column) = self.columns.get(change.slot as usize) else { return };
+        let (fold, is_matured) = (column.fold, row.matured >> column.class & 1 == 1);
+        let pairs: Vec<(usize, PairUnit, PairUnit)> = column
+            .ratios
+            .iter()
+            .map(|ratio| {
+                let with = |unit: Option<&Unit>| {
+                    let unit = unit.copied();
+                    self.pair_of(*ratio, |slot| if slot == change.slot { unit } else { self.unit_at(slot, row.local) })
+                };
+                (*ratio, with(change.old), with(change.new))
+            })
+            .collect();
+        for position in 0..=self.segment_groups.len() {
+            let Some(group) = self.group_at(row, position) else { continue };
+            let slot = change.slot as usize;
+            totals_at(&mut group.metrics, slot).replace(fold, change.old, change.new);
+            if is_matured {
+                totals_at(&mut group.matured_metrics, slot).replace(fold, change.old, change.new);
+            }
+            for (ratio, old, new) in &pairs {
+                if let Some(totals) = group.ratios.get_mut(*ratio) {
+                    totals.replace(old, new);
+                }
+                if is_matured && let Some(totals) = group.matured_ratios.get_mut(*ratio) {
+                    totals.replace(old, new);
+                }
+            }
+        }
+    }
+
+    /// Empties a row's accumulators. The row must not be counted in any group.
+    pub fn clear_outcomes(&mut self, local: u32) {
+        for column in &mut self.columns {
+            if let Some(accumulator) = column.accumulators.get_mut(local as usize) {
+                *accumulator = Accumulator::default();
+            }
+            if let Some(last) = column.last_times.get_mut(local as usize) {
+                *last = i64::MIN;
+            }
+        }
+    }
+
+    /// Marks an attribution class of a row as closed, and counts it in the matured statistics of its groups.
+    pub fn mature(&mut self, row: &mut Row, class: u8) {
+        if row.matured >> class & 1 == 1 {
+            return;
+        }
+        row.matured |= 1 << class;
+        if row.group == NONE {
+            return;
+        }
+        let local = row.local;
+        let of_class = |state: &Self, slot: usize| state.columns.get(slot).is_some_and(|column| column.class == class);
+        let units: Vec<Option<(Fold, Unit)>> = (0..self.columns.len())
+            .map(|slot| {
+                let column = self.columns.get(slot).filter(|_| of_class(self, slot))?;
+                Some((column.fold, column.unit(local)?))
+            })
+            .collect();
+        let pairs: Vec<(usize, PairUnit)> = (0..self.definition.ratios.len())
+            .filter(|ratio| {
+                self.definition.ratios.get(*ratio).is_some_and(|plan| self.definition.class_of(plan.numerator) == class)
+            })
+            .map(|ratio| (ratio, self.pair_of(ratio, |slot| self.unit_at(slot, local))))
+            .collect();
+        for position in 0..=self.segment_groups.len() {
+            let Some(group) = self.group_at(row, position) else { continue };
+            if let Some(count) = group.matured_subjects.get_mut(usize::from(class)) {
+                *count += 1;
+            }
+            for (slot, unit) in units.iter().enumerate() {
+                if let Some((fold, unit)) = unit {
+                    totals_at(&mut group.matured_metrics, slot).replace(*fold, None, Some(unit));
+                }
+            }
+            for (ratio, pair) in &pairs {
+                if let Some(totals) = group.matured_ratios.get_mut(*ratio) {
+                    totals.replace(&PairUnit::default(), pair);
+                }
+            }
+        }
+    }
+
+    /// Bytes of memory held.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        let columns: usize = self
+            .columns
+            .iter()
+            .map(|column| column.accumulators.capacity() * size_of::<Accumulator>() + column.last_times.capacity() * 8)
+            .sum();
+        let segments: usize = self.segment_values.iter().chain(&self.segment_groups).map(|column| column.capacity() * 4).sum();
+        columns + segments + self.rows.capacity() * 4 + self.groups.len() * size_of::<Group>()
+    }
+}
+
+/// The totals of a slot, empty ones where there were none.
+fn totals_at(totals: &mut Vec<Totals>, slot: usize) -> &mut Totals {
+    if totals.len() <= slot {
+        totals.resize(slot + 1, Totals::default());
+    }
+    &mut totals[slot]
+}

@@ -1,0 +1,155 @@
+//! The partitions of a job: which are read next, and how far each has come.
+
+use std::time::Instant;
+
+use backplane_connector_api::{Block as SourceBlock, PartitionId, PartitionReader, Position, Read, Source};
+
+use crate::error::RuntimeError;
+use crate::stream_time::{PartitionClock, PartitionState};
+
+/// Bytes of one block.
+pub const BLOCK_BYTES: usize = 1 << 20;
+
+/// One source partition.
+pub struct Partition {
+    /// Index of the source.
+    pub source: usize,
+    /// Its identity.
+    pub id: PartitionId,
+    /// Its name for people.
+    pub description: String,
+    /// Its clock, idleness and end.
+    pub state: PartitionState,
+    /// How many blocks were read.
+    pub blocks: u64,
+    /// The position after the last record that was read.
+    pub position: Position,
+    reader: Box<dyn PartitionReader>,
+}
+
+/// A block just read.
+pub struct ReadBlock {
+    /// Index of the partition.
+    pub partition: usize,
+    /// Number of the block in its partition.
+    pub sequence: u64,
+    /// The records.
+    pub block: SourceBlock,
+}
+
+/// All partitions of all sources.
+pub struct Input {
+    sources: Vec<Box<dyn Source>>,
+    /// In order of discovery.
+    pub partitions: Vec<Partition>,
+    last_discovery: Option<Instant>,
+}
+
+/// How often live sources are asked for new partitions.
+const DISCOVERY_INTERVAL: std::time::Duration = std::time::Duration::from_secs(1);
+
+impl Input {
+    /// An input that has not looked at its sources yet.
+    #[must_use]
+    pub fn new(sources: Vec<Box<dyn Source>>) -> Self {
+        Input { sources, partitions: Vec::new(), last_discovery: None }
+    }
+
+    /// Whether every source ends by itself.
+    #[must_use]
+    pub fn is_bounded(&self) -> bool {
+        self.sources.iter().all(|source| source.is_bounded())
+    }
+
+    /// The name of a partition's source.
+    #[must_use]
+    pub fn source_name(&self, partition: usize) -> &str {
+        let source = self.partitions.get(partition).and_then(|partition| self.sources.get(partition.source));
+        source.map_or("", |source| source.name())
+    }
+
+    /// Opens partitions that are new: all of them at first, those of live sources from time to time.
+    ///
+    /// # Errors
+    /// A source cannot be asked, or has nothing under its name.
+    pub fn discover(&mut self, now: Instant) -> Result<(), RuntimeError> {
+        let is_first = self.last_discovery.is_none();
+        if self.last_discovery.is_some_and(|last| now.saturating_duration_since(last) < DISCOVERY_INTERVAL) {
+            return Ok(());
+        }
+        self.last_discovery = Some(now);
+        for (index, source) in self.sources.iter_mut().enumerate() {
+            if !is_first && source.is_bounded() {
+                continue;
+            }
+            for id in source.discover()? {
+                if self.partitions.iter().any(|partition| partition.source == index && partition.id == id) {
+                    continue;
+                }
+                let reader = source.open(&id, None)?;
+                self.partitions.push(Partition {
+                    source: index,
+                    description: source.describe(&id),
+                    id,
+                    state: PartitionState {
+                        clock: PartitionClock::default(),
+                        exhausted: false,
+                        live: !source.is_bounded(),
+                        last_record: now,
+                    },
+                    blocks: 0,
+                    position: Position::default(),
+                    reader,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads up to `wanted` blocks, from the partitions that are furthest behind in event time first, so that little has to wait for the
+    /// others.
+    ///
+    /// # Errors
+    /// A source failed, or what it holds is damaged. The blocks read before it in the same call are not lost: they are handed over by the
+    /// next one.
+    pub fn read(&mut self, wanted: usize, now: Instant, blocks: &mut Vec<ReadBlock>) -> Result<(), RuntimeError> {
+        let mut order: Vec<usize> = (0..self.partitions.len())
+            .filter(|index| self.partitions.get(*index).is_some_and(|partition| !partition.state.exhausted))
+            .collect();
+        order.sort_by_key(|index| self.partitions.get(*index).map(|partition| partition.state.clock.running_maximum));
+        while blocks.len() < wanted && !order.is_empty() {
+            let mut still_open = Vec::with_capacity(order.len());
+            for &index in &order {
+                if blocks.len() >= wanted {
+                    break;
+                }
+                let Some(partition) = self.partitions.get_mut(index) else { continue };
+                match partition.reader.read(BLOCK_BYTES)? {
+                    Read::Block(block) => {
+                        partition.state.last_record = now;
+                        partition.position = block.end.clone();
+                        blocks.push(ReadBlock { partition: index, sequence: partition.blocks, block });
+                        partition.blocks += 1;
+                        still_open.push(index);
+                    }
+                    Read::Pending => {}
+                    Read::End => partition.state.exhausted = true,
+                }
+            }
+            order = still_open;
+        }
+        Ok(())
+    }
+
+    /// Whether every partition has ended.
+    #[must_use]
+    pub fn is_exhausted(&self) -> bool {
+        self.partitions.iter().all(|partition| partition.state.exhausted)
+    }
+
+    /// What the watermark needs to know.
+    #[must_use]
+    pub fn states(&self) -> Vec<PartitionState> {
+        self.partitions.iter().map(|partition| partition.state).collect()
+    }
+}

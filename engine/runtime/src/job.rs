@@ -1,0 +1,499 @@
+//! The job: rounds of read, decode, stamp, settle, emit.
+//!
+//! A round reads a few blocks, decodes them side by side, stamps them in record order, and moves the shards side by side over every boundary
+//! that the watermark has passed. Between rounds all state is at rest, so an epoch needs no barrier of its own.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use backplane_connector_api::{BlockData, Source};
+use backplane_events::{BadReason, Decoder, EventTime, EventType, Table};
+use rayon::prelude::*;
+
+use crate::block::{Block, SharedBlock};
+use crate::dedup::SeenIds;
+use crate::emit::{Emission, result_rows};
+use crate::error::RuntimeError;
+use crate::input::{Input, ReadBlock};
+use crate::names::JobNames;
+use crate::outlets::{Outlet, Outlets};
+use crate::partial::{ClosedWindow, Partials, merge_into, merge_windows};
+use crate::plan::{Boundaries, ExperimentDefinition, Plan, SHARDS};
+use crate::progress::{Counters, Observer, Progress};
+use crate::records_out::{CUMULATIVE, DeadLetter, dead_letter_rows, emit_block};
+use crate::shard::{SettleUntil, Shard, ShardContext};
+use crate::stamp::{LiveLimits, StampCounts, stamp};
+use crate::stream_time::job_watermark;
+use crate::user_queries::UserQueries;
+
+/// How a job runs.
+#[derive(Debug, Clone)]
+pub struct JobOptions {
+    /// Threads.
+    pub parallelism: usize,
+    /// Wall-clock time between provisional rows of a live job.
+    pub emit_every: Duration,
+    /// Wall-clock time between epochs.
+    pub checkpoint_interval: Duration,
+}
+
+/// How a job ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Every source was exhausted, and all windows are final.
+    Exhausted,
+    /// It was told to stop; what was read is in the sinks, open windows are not final.
+    Stopped,
+}
+
+/// The stream job.
+pub struct Job {
+    plan: Plan,
+    boundaries: Boundaries,
+    definitions: Vec<Arc<ExperimentDefinition>>,
+    names: JobNames,
+    input: Input,
+    outlets: Outlets,
+    pool: rayon::ThreadPool,
+    decoders: Vec<Decoder>,
+    seen: Vec<SeenIds>,
+    shards: Vec<Shard>,
+    /// Blocks whose records' fate is not known yet.
+    waiting: Vec<SharedBlock>,
+    queries: UserQueries,
+    watermark: i64,
+    /// The greatest event time of the stream.
+    last_event_time: i64,
+    counters: Counters,
+    revision: i64,
+    options: JobOptions,
+    started: Instant,
+    last_emission: Instant,
+    last_epoch: Instant,
+}
+
+impl Job {
+    /// A job that has read nothing yet.
+    ///
+    /// # Errors
+    /// A query cannot be planned, or the threads cannot be started.
+    pub fn new(
+        plan: Plan,
+        queries: UserQueries,
+        sources: Vec<Box<dyn Source>>,
+        outlets: Vec<Outlet>,
+        options: JobOptions,
+    ) -> Result<Self, RuntimeError> {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(options.parallelism)
+            .thread_name(|index| format!("worker-{index}"))
+            .build()
+            .map_err(|error| RuntimeError::Configuration(format!("cannot start {} threads: {error}", options.parallelism)))?;
+        let mut names = JobNames::default();
+        for metric in &plan.metric_names {
+            names.metrics.intern(metric);
+        }
+        for experiment in &plan.experiments {
+            names.experiments.intern(&experiment.name);
+        }
+        let now = Instant::now();
+        Ok(Job {
+            boundaries: plan.boundaries(),
+            definitions: Vec::new(),
+            names,
+            input: Input::new(sources),
+            outlets: Outlets::new(outlets),
+            pool,
+            decoders: Vec::new(),
+            seen: (0..SHARDS).map(|_| SeenIds::default()).collect(),
+            shards: (0..SHARDS).map(|_| Shard::new(&plan)).collect(),
+            waiting: Vec::new(),
+            queries,
+            watermark: i64::MIN,
+            last_event_time: i64::MIN,
+            counters: Counters::default(),
+            revision: 0,
+            options,
+            started: now,
+            last_emission: now,
+            last_epoch: now,
+            plan,
+        })
+    }
+
+    /// Hands rows to the sinks before the first event (what the configuration declares).
+    ///
+    /// # Errors
+    /// A sink failed.
+    pub fn declare(&mut self, table: Table, rows: arrow::record_batch::RecordBatch) -> Result<(), RuntimeError> {
+        self.outlets.rows(table, rows)
+    }
+
+    /// Runs until every source is exhausted, or until `stop` is set.
+    ///
+    /// # Errors
+    /// A source or sink failed; what the last epoch has committed stays.
+    pub fn run(&mut self, stop: &AtomicBool, observer: &mut dyn Observer) -> Result<Ending, RuntimeError> {
+        let ending = loop {
+            if stop.load(Ordering::Relaxed) {
+                break Ending::Stopped;
+            }
+            let now = Instant::now();
+            self.input.discover(now)?;
+            let has_read = self.round(now)?;
+            observer.round(&self.progress());
+            if self.input.is_exhausted() && self.input.is_bounded() {
+                break Ending::Exhausted;
+            }
+            self.emit_provisional(now)?;
+            if now.saturating_duration_since(self.last_epoch) >= self.options.checkpoint_interval {
+                self.outlets.commit()?;
+                self.last_epoch = now;
+            }
+            if !has_read {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        };
+        if ending == Ending::Exhausted {
+            self.emit_cumulative(true)?;
+        }
+        // What was read but not settled is in no epoch: a later run reads it again.
+        self.outlets.commit()?;
+        observer.round(&self.progress());
+        Ok(ending)
+    }
+
+    /// How far the job has come.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        let (mut subjects, mut rows, mut memory) = (0, 0, 0);
+        let mut counters = self.counters;
+        for shard in &self.shards {
+            let sizes = shard.sizes();
+            subjects += sizes.0;
+            rows += sizes.1;
+            memory += shard.memory();
+            counters.outcomes_without_exposure += shard.counts().outcomes_without_exposure;
+            counters.variant_mismatches += shard.counts().variant_mismatches;
+        }
+        memory += self.seen.iter().map(|seen| seen.len() * 20).sum::<usize>();
+        Progress {
+            counters,
+            watermark: EventTime(self.watermark),
+            last_event_time: EventTime(self.last_event_time),
+            subjects,
+            rows,
+            memory,
+            waiting_records: self.waiting.iter().map(|block| block.records.len()).sum(),
+            elapsed: self.started.elapsed(),
+            bounded: self.input.is_bounded(),
+        }
+    }
+
+    /// Names of experiments, variants and metrics seen so far.
+    #[must_use]
+    pub fn names(&self) -> &JobNames {
+        &self.names
+    }
+
+    /// One round. Whether anything was read.
+    fn round(&mut self, now: Instant) -> Result<bool, RuntimeError> {
+        let mut read = Vec::new();
+        self.input.read(self.options.parallelism.max(1) * 2, now, &mut read)?;
+        let has_read = !read.is_empty();
+        let decoded = self.decode(read)?;
+        let blocks = self.take_in(decoded)?;
+        let watermark = job_watermark(self.watermark, &self.input.states(), &self.plan.time, now);
+        if blocks.is_empty() && watermark == self.watermark {
+            return Ok(has_read);
+        }
+        self.watermark = watermark;
+        let closed = self.settle(&blocks);
+        self.waiting.extend(blocks);
+        self.emit_closed(closed)?;
+        self.release_blocks()?;
+        Ok(has_read)
+    }
+
+    /// Decodes blocks side by side.
+    fn decode(&mut self, read: Vec<ReadBlock>) -> Result<Vec<DecodedBlock>, RuntimeError> {
+        let ingest_time = EventTime(wall_clock());
+        while self.decoders.len() < read.len() {
+            self.decoders.push(Decoder::new());
+        }
+        let decoders = &mut self.decoders;
+        self.pool.install(|| {
+            read.into_par_iter().zip(decoders.par_iter_mut()).map(|(block, decoder)| decode(block, decoder, ingest_time)).collect()
+        })
+    }
+
+    /// Stamps blocks in record order, and sends bad records on their way.
+    fn take_in(&mut self, decoded: Vec<DecodedBlock>) -> Result<Vec<SharedBlock>, RuntimeError> {
+        let mut letters = Vec::new();
+        let mut blocks = Vec::with_capacity(decoded.len());
+        let settled = self.boundaries_settled();
+        for DecodedBlock { partition, mut block, bad, lines, source } in decoded {
+            block.resolve_names(&mut self.names);
+            self.counters.lines += lines;
+            self.counters.bytes += source.bytes() as u64;
+            self.counters.records += block.records.len() as u64;
+            let source_name = self.input.source_name(partition).to_owned();
+            let Some(input) = self.input.partitions.get_mut(partition) else { continue };
+            let live = input.state.live.then(|| LiveLimits {
+                latest: wall_clock().saturating_add(self.plan.time.max_future_skew),
+                watermark: self.watermark,
+                settled,
+            });
+            let mut counts = StampCounts::default();
+            let refused = stamp(&mut block, &mut input.state.clock, &self.plan, &self.boundaries, live, &mut counts);
+            self.last_event_time = self.last_event_time.max(input.state.clock.running_maximum);
+            self.counters.late += counts.late;
+            self.counters.too_late += counts.too_late;
+            let place = |line: u64| format!("{}:{}", input.description, source.first_line() + line + 1);
+            for letter in bad {
+                letters.push(DeadLetter {
+                    source: source_name.clone(),
+                    position: place(u64::from(letter.line)),
+                    reason: letter.reason,
+                    detail: letter.detail,
+                    raw: letter.raw,
+                });
+            }
+            for index in refused {
+                letters.push(future_letter(&block, index, &source_name, &place(source.line_of(index)), &source));
+            }
+            let shared: SharedBlock = Arc::new(block);
+            blocks.push(shared);
+        }
+        while self.definitions.len() < self.names.experiments.len() {
+            let id = u32::try_from(self.definitions.len()).unwrap_or(u32::MAX);
+            self.definitions.push(self.plan.define(id));
+        }
+        self.counters.dead_letters += letters.len() as u64;
+        if !letters.is_empty() {
+            self.outlets.rows(Table::DeadLetters, dead_letter_rows(&letters, wall_clock())?)?;
+        }
+        Ok(blocks)
+    }
+
+    /// The last boundary at or before the watermark.
+    fn boundaries_settled(&self) -> i64 {
+        if self.watermark == i64::MIN || self.watermark == i64::MAX {
+            return self.watermark;
+        }
+        self.boundaries.at_or_before(self.watermark)
+    }
+
+    /// Moves ids, then subjects, over the boundaries that the watermark has passed.
+    fn settle(&mut self, blocks: &[SharedBlock]) -> Vec<ClosedWindow> {
+        let until = SettleUntil { watermark: self.watermark, last_event_time: self.last_event_time };
+        let context = ShardContext { plan: &self.plan, boundaries: &self.boundaries, definitions: &self.definitions };
+        let horizon = self.plan.time.correction_horizon;
+        let slice_length = self.plan.evaluate_every;
+        let (seen, shards) = (&mut self.seen, &mut self.shards);
+        let closed: Vec<Vec<ClosedWindow>> = self.pool.install(|| {
+            seen.par_iter_mut().enumerate().for_each(|(index, seen)| {
+                for block in blocks {
+                    seen.ingest(block, index);
+                }
+                seen.settle(until.watermark, horizon, slice_length);
+            });
+            shards
+                .par_iter_mut()
+                .enumerate()
+                .map(|(index, shard)| {
+                    for block in blocks {
+                        shard.ingest(block, index);
+                    }
+                    shard.settle(&context, until)
+                })
+                .collect()
+        });
+        let plan = &self.plan;
+        merge_windows(closed, |kind, index| plan.windows.get(kind).map_or(0, |window| window.end(index)))
+    }
+
+    /// Emits the rows of windows that became final, and runs the users' queries over them.
+    fn emit_closed(&mut self, closed: Vec<ClosedWindow>) -> Result<(), RuntimeError> {
+        for window in closed {
+            self.emit_window(&window, true)?;
+        }
+        Ok(())
+    }
+
+    fn emit_window(&mut self, window: &ClosedWindow, is_final: bool) -> Result<(), RuntimeError> {
+        let Some(kind) = self.plan.windows.get(window.kind) else { return Ok(()) };
+        let (name, start, end) = (kind.name.clone(), kind.start(window.index), kind.end(window.index));
+        let (counts, statistics) = self.rows_of(&name, Some((start, end)), is_final, &window.partials)?;
+        if is_final {
+            let blocks = self.queries.blocks_with(&self.waiting);
+            for (query, rows) in self.queries.run(&blocks, window.kind, (start, end), &counts, &statistics)? {
+                self.outlets.query_rows(&query, rows)?;
+            }
+        }
+        self.outlets.rows(Table::AssignmentCounts, counts)?;
+        self.outlets.rows(Table::MetricStats, statistics)
+    }
+
+    fn rows_of(
+        &mut self,
+        window_name: &str,
+        window: Option<(i64, i64)>,
+        is_final: bool,
+        partials: &Partials,
+    ) -> Result<(arrow::record_batch::RecordBatch, arrow::record_batch::RecordBatch), RuntimeError> {
+        self.revision += 1;
+        let emission = Emission {
+            plan: &self.plan,
+            definitions: &self.definitions,
+            names: &self.names,
+            window_name,
+            window,
+            is_final,
+            revision: self.revision,
+            as_of: wall_clock(),
+        };
+        result_rows(&emission, partials)
+    }
+
+    /// Emits the experiments to date, and their matured statistics.
+    fn emit_cumulative(&mut self, at_the_end: bool) -> Result<(), RuntimeError> {
+        let snapshots: Vec<(Partials, Partials)> = {
+            let shards = &mut self.shards;
+            self.pool.install(|| shards.par_iter_mut().map(Shard::snapshot).collect())
+        };
+        let (mut all, mut matured) = (Partials::new(), Partials::new());
+        for (shard_all, shard_matured) in snapshots {
+            merge_into(&mut all, shard_all);
+            merge_into(&mut matured, shard_matured);
+        }
+        let (counts, statistics) = self.rows_of(CUMULATIVE, None, false, &all)?;
+        self.outlets.rows(Table::AssignmentCounts, counts)?;
+        self.outlets.rows(Table::MetricStats, statistics)?;
+        if at_the_end || self.outlets.want(Table::MaturedStats) {
+            let (_, statistics) = self.rows_of(CUMULATIVE, None, false, &matured)?;
+            self.outlets.rows(Table::MaturedStats, statistics)?;
+        }
+        Ok(())
+    }
+
+    /// In a live job, emits rows that may still change, from time to time.
+    fn emit_provisional(&mut self, now: Instant) -> Result<(), RuntimeError> {
+        if self.input.is_bounded() || now.saturating_duration_since(self.last_emission) < self.options.emit_every {
+            return Ok(());
+        }
+        self.last_emission = now;
+        if self.watermark == i64::MIN {
+            return Ok(());
+        }
+        let context = ShardContext { plan: &self.plan, boundaries: &self.boundaries, definitions: &self.definitions };
+        let (shards, last) = (&mut self.shards, self.last_event_time);
+        let open: Vec<Vec<ClosedWindow>> =
+            self.pool.install(|| shards.par_iter_mut().map(|shard| shard.provisional_windows(&context, last)).collect());
+        let plan = &self.plan;
+        let windows = merge_windows(open, |kind, index| plan.windows.get(kind).map_or(0, |window| window.end(index)));
+        for window in windows {
+            self.emit_window(&window, false)?;
+        }
+        self.emit_cumulative(false)
+    }
+
+    /// Hands over the events of blocks whose records' fate is known.
+    fn release_blocks(&mut self) -> Result<(), RuntimeError> {
+        let watermark = self.watermark;
+        let (known, waiting): (Vec<SharedBlock>, Vec<SharedBlock>) =
+            std::mem::take(&mut self.waiting).into_iter().partition(|block| block.last_slice <= watermark);
+        self.waiting = waiting;
+        for block in known {
+            emit_block(&block, &self.plan, &mut self.outlets)?;
+            self.counters.duplicates += block.duplicates();
+            self.queries.keep(block, &self.plan, watermark);
+        }
+        Ok(())
+    }
+}
+
+/// A block and what came with it.
+struct DecodedBlock {
+    partition: usize,
+    block: Block,
+    bad: Vec<backplane_events::BadRecord>,
+    lines: u64,
+    source: SourceLines,
+}
+
+/// Where a block's records came from.
+struct SourceLines {
+    start_line: u64,
+    bytes: Option<bytes::Bytes>,
+    /// By record: its line in the block.
+    lines: Vec<u32>,
+}
+
+impl SourceLines {
+    fn first_line(&self) -> u64 {
+        self.start_line
+    }
+
+    fn bytes(&self) -> usize {
+        self.bytes.as_ref().map_or(0, bytes::Bytes::len)
+    }
+
+    fn line_of(&self, record: u32) -> u64 {
+        self.lines.get(record as usize).map_or(u64::from(record), |line| u64::from(*line))
+    }
+
+    fn raw(&self, line: u64) -> Vec<u8> {
+        let Some(bytes) = &self.bytes else { return Vec::new() };
+        let line = bytes.split(|byte| *byte == b'\n').nth(usize::try_from(line).unwrap_or(usize::MAX)).unwrap_or_default();
+        line.to_vec()
+    }
+}
+
+fn decode(read: ReadBlock, decoder: &mut Decoder, ingest_time: EventTime) -> Result<DecodedBlock, RuntimeError> {
+    let partition = u32::try_from(read.partition).unwrap_or(u32::MAX);
+    let start_line = read.block.start.line;
+    match read.block.data {
+        BlockData::Lines(bytes) => {
+            let decoded = decoder.decode(&bytes, ingest_time);
+            let batches = EventType::ALL.iter().copied().zip(decoded.batches).filter_map(|(event_type, batch)| Some((event_type, batch?)));
+            let order = decoded.records.iter().map(|record| (record.event_type, record.row));
+            let block = Block::new(partition, read.sequence, batches, order)?;
+            let lines = decoded.records.iter().map(|record| record.line).collect();
+            Ok(DecodedBlock {
+                partition: read.partition,
+                block,
+                bad: decoded.bad,
+                lines: decoded.lines,
+                source: SourceLines { start_line, bytes: Some(bytes), lines },
+            })
+        }
+        BlockData::Decoded(events) => {
+            let order = events.records.iter().map(|record| (record.event_type, record.row));
+            let block = Block::new(partition, read.sequence, events.batches, order)?;
+            let lines = block.records.len() as u64;
+            let source = SourceLines { start_line, bytes: None, lines: Vec::new() };
+            Ok(DecodedBlock { partition: read.partition, block, bad: Vec::new(), lines, source })
+        }
+    }
+}
+
+fn future_letter(block: &Block, index: u32, source: &str, position: &str, lines: &SourceLines) -> DeadLetter {
+    let time = block.records.get(index as usize).map_or(0, |record| record.time);
+    DeadLetter {
+        source: source.to_owned(),
+        position: position.to_owned(),
+        reason: BadReason::FutureTimestamp,
+        detail: format!(
+            "the event time {} is further ahead of the clock than engine.time.maxFutureSkew allows; set the producer's clock right",
+            EventTime(time)
+        ),
+        raw: lines.raw(lines.line_of(index)),
+    }
+}
+
+/// Microseconds since the Unix epoch.
+fn wall_clock() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}

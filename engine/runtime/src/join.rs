@@ -1,0 +1,335 @@
+//! The join: exposures open rows, outcomes fold into them, and a late exposure sets right what was counted by then.
+
+use backplane_events::EventType;
+
+use crate::block::{EventColumns, RecordMeta, SharedBlock, text_at};
+use crate::crossover::{SeenExposure, Standing, VariantHistory};
+use crate::experiment::Row;
+use crate::names::NO_NAME;
+use crate::panes::PaneOutcome;
+use crate::plan::{Fold, Segment};
+use crate::recent::{NewRecord, RecentRecord};
+use crate::shard::{Shard, ShardContext};
+use crate::subjects::NONE;
+
+impl Shard {
+    pub(crate) fn apply_exposure(&mut self, context: &ShardContext<'_>, slice: i64, block: &SharedBlock, record: &RecordMeta) {
+        let Some(definition) = context.definitions.get(record.experiment as usize) else { return };
+        let epoch = definition.epoch_of(record.time);
+        let (tenant, subject) = block.subject(record);
+        let event_id = block.event_id(record);
+        let slot = self.subjects.find_or_insert(record.subject_hash, tenant, subject);
+        let found = self.find_row(slot, record.experiment);
+        match found {
+            None => {
+                let values = self.segment_values_of(context, block, record);
+                self.open_row(context, slot, record, epoch, &values);
+                self.remember(slice, slot, event_id, record);
+                self.fold_recent_outcomes(context, slot, record.experiment);
+            }
+            Some(row_id) => {
+                let Some(row) = self.rows.get(row_id as usize).copied() else { return };
+                let is_earlier = record.time < row.first_time
+                    || (record.time == row.first_time && self.precedes_first(slot, &row, event_id.as_bytes()));
+                let differs = record.name != row.variant || epoch != row.epoch;
+                if is_earlier || differs || row.has_history {
+                    self.correct_row(context, row_id, block, record, epoch, is_earlier);
+                    self.remember(slice, slot, event_id, record);
+                    if is_earlier {
+                        self.fold_recent_outcomes(context, slot, record.experiment);
+                    }
+                } else {
+                    self.remember(slice, slot, event_id, record);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn apply_outcome(&mut self, context: &ShardContext<'_>, slice: i64, block: &SharedBlock, record: &RecordMeta) {
+        let (tenant, subject) = block.subject(record);
+        let slot = self.subjects.find_or_insert(record.subject_hash, tenant, subject);
+        self.remember(slice, slot, block.event_id(record), record);
+        let Some(latest) = self.subjects.get(slot).map(|subject| subject.latest_record) else { return };
+        let Some(recent) = self.recent.of_subject(latest).next().copied() else { return };
+        if record.experiment != NO_NAME {
+            if let Some(row) = self.find_row(slot, record.experiment) {
+                self.fold_into_row(context, row, &recent);
+            }
+            return;
+        }
+        let mut next = self.subjects.get(slot).map_or(NONE, |subject| subject.first_row);
+        while next != NONE {
+            self.fold_into_row(context, next, &recent);
+            next = self.rows.get(next as usize).map_or(NONE, |row| row.next);
+        }
+    }
+
+    /// Makes the row of a first exposure and counts it.
+    fn open_row(&mut self, context: &ShardContext<'_>, slot: u32, record: &RecordMeta, epoch: u16, values: &[u32]) {
+        let row_id = u32::try_from(self.rows.len()).unwrap_or(NONE);
+        let Some(state) = self.experiment(context, record.experiment) else { return };
+        let local = state.add_row(row_id, values);
+        let next = self.subjects.get(slot).map_or(NONE, |subject| subject.first_row);
+        self.rows.push(Row {
+            first_time: record.time,
+            subject: slot,
+            experiment: record.experiment,
+            next,
+            local,
+            variant: record.name,
+            group: NONE,
+            matured: 0,
+            epoch,
+            has_history: false,
+        });
+        if let Some(subject) = self.subjects.get_mut(slot) {
+            subject.first_row = row_id;
+        }
+        self.count_in(context, row_id, true);
+    }
+
+    /// Takes an exposure into a row whose first exposure, variants or epochs it changes.
+    fn correct_row(
+        &mut self,
+        context: &ShardContext<'_>,
+        row_id: u32,
+        block: &SharedBlock,
+        record: &RecordMeta,
+        epoch: u16,
+        is_earlier: bool,
+    ) {
+        self.count_out(context, row_id);
+        let Some(row) = self.rows.get(row_id as usize).copied() else { return };
+        if row.has_history || record.name != row.variant || epoch != row.epoch {
+            self.observe(context, row_id, &row, epoch, block, record);
+        }
+        if is_earlier {
+            let values = self.segment_values_of(context, block, record);
+            if let Some(row) = self.rows.get_mut(row_id as usize) {
+                row.first_time = record.time;
+                row.variant = record.name;
+                row.epoch = epoch;
+                row.matured = 0;
+            }
+            let slots = match self.experiment(context, record.experiment) {
+                Some(state) => {
+                    state.set_segment_values(row.local, &values);
+                    state.clear_outcomes(row.local);
+                    u32::try_from(state.columns.len()).unwrap_or(0)
+                }
+                None => 0,
+            };
+            for open in &mut self.open {
+                open.clear(row_id, slots);
+            }
+        }
+        self.count_in(context, row_id, is_earlier);
+    }
+
+    /// Takes an exposure into a row's history, which begins with what is known of the row so far.
+    fn observe(
+        &mut self,
+        context: &ShardContext<'_>,
+        row_id: u32,
+        row: &Row,
+        epoch: u16,
+        block: &SharedBlock,
+        record: &RecordMeta,
+    ) {
+        let policy = context.plan.crossovers;
+        let mut earlier: Vec<SeenExposure> = Vec::new();
+        if !row.has_history {
+            let latest = self.subjects.get(row.subject).map_or(0, |subject| subject.latest_record);
+            for seen in self.recent.of_subject(latest) {
+                if seen.is_exposure && seen.experiment == row.experiment {
+                    let event_id = self.recent.event_id(seen).into_boxed_slice();
+                    earlier.push(SeenExposure { time: seen.time, event_id, variant: seen.name });
+                }
+            }
+            if !earlier.iter().any(|seen| seen.time == row.first_time) {
+                // Its id is forgotten: nothing at the same instant can come any more.
+                earlier.push(SeenExposure { time: row.first_time, event_id: Box::default(), variant: row.variant });
+            }
+        }
+        let new = SeenExposure {
+            time: record.time,
+            event_id: block.event_id(record).as_bytes().into(),
+            variant: record.name,
+        };
+        let first_kept = self.settled.saturating_sub(context.plan.time.correction_horizon).saturating_sub(context.plan.evaluate_every);
+        let Some(state) = self.experiment(context, row.experiment) else { return };
+        let history: &mut VariantHistory = state.histories.entry(row_id).or_default();
+        for seen in earlier {
+            history.observe(row.epoch, seen, policy);
+        }
+        history.observe(epoch, new, policy);
+        history.forget_before(first_kept);
+        if let Some(row) = self.rows.get_mut(row_id as usize) {
+            row.has_history = true;
+        }
+    }
+
+    /// Whether an exposure at the very instant of a row's first exposure comes before it by event id.
+    fn precedes_first(&self, slot: u32, row: &Row, event_id: &[u8]) -> bool {
+        let latest = self.subjects.get(slot).map_or(0, |subject| subject.latest_record);
+        let first = self
+            .recent
+            .of_subject(latest)
+            .filter(|seen| seen.is_exposure && seen.experiment == row.experiment && seen.time == row.first_time)
+            .map(|seen| self.recent.event_id(seen))
+            .min();
+        first.is_some_and(|first| event_id < first.as_slice())
+    }
+
+    fn remember(&mut self, slice: i64, slot: u32, event_id: &str, record: &RecordMeta) {
+        let Some(subject) = self.subjects.get_mut(slot) else { return };
+        let new = NewRecord {
+            time: record.time,
+            value: record.value,
+            event_id,
+            subject: slot,
+            experiment: record.experiment,
+            name: record.name,
+            other: record.other,
+            is_exposure: record.event_type == EventType::Exposure,
+            binary: record.binary,
+        };
+        subject.latest_record = self.recent.push(slice, new, subject.latest_record);
+    }
+
+    /// Folds all recent outcomes of a subject into its row of an experiment: those that waited for their exposure, or that a correction
+    /// has taken out. Every outcome that can be attributed is still here: none lies before the exposure, and no exposure that counts
+    /// lies before the correction horizon.
+    fn fold_recent_outcomes(&mut self, context: &ShardContext<'_>, slot: u32, experiment: u32) {
+        let Some(row) = self.find_row(slot, experiment) else { return };
+        let latest = self.subjects.get(slot).map_or(0, |subject| subject.latest_record);
+        let mut outcomes = std::mem::take(&mut self.scratch);
+        outcomes.clear();
+        outcomes.extend(
+            self.recent
+                .of_subject(latest)
+                .filter(|seen| !seen.is_exposure && (seen.experiment == experiment || seen.experiment == NO_NAME)),
+        );
+        for outcome in outcomes.iter().rev() {
+            self.fold_into_row(context, row, outcome);
+        }
+        self.scratch = outcomes;
+    }
+
+    /// Attributes an outcome to a row, if it is in its attribution window, and folds it into the row and into the open windows.
+    fn fold_into_row(&mut self, context: &ShardContext<'_>, row_id: u32, outcome: &RecentRecord) {
+        let Some(row) = self.rows.get(row_id as usize).copied() else { return };
+        let Some(Some(state)) = self.experiments.get_mut(row.experiment as usize) else { return };
+        let attribution = state.definition.attribution(state.definition.class_of(outcome.name));
+        if outcome.time < row.first_time || outcome.time >= row.first_time.saturating_add(attribution) {
+            return;
+        }
+        let Some(slot) = state.slot_of(outcome.name, context.plan) else { return };
+        let fold = state.columns.get(slot as usize).map_or(Fold::Sum, |column| column.fold);
+        let wins_tie = fold != Fold::Last || {
+            let latest = self.subjects.get(row.subject).map_or(0, |subject| subject.latest_record);
+            wins_tie(&self.recent, latest, row.experiment, outcome)
+        };
+        state.fold_outcome(&row, slot, outcome.time, outcome.value, outcome.binary, || wins_tie);
+        let pane_outcome =
+            PaneOutcome { row: row_id, slot, fold, time: outcome.time, value: outcome.value, binary: outcome.binary, wins_tie };
+        for (kind, window) in context.plan.windows.iter().enumerate() {
+            let next = self.next_window.get(kind).copied().unwrap_or(i64::MIN);
+            let Some(open) = self.open.get_mut(kind) else { continue };
+            let first = window.first_ending_after(outcome.time).max(next);
+            for index in first..=window.last_starting_before(outcome.time.saturating_add(1)) {
+                open.fold(index, &pane_outcome);
+            }
+        }
+    }
+
+    /// Counts a row in everything. Where its first exposure is new, plans the closing of its attribution windows.
+    fn count_in(&mut self, context: &ShardContext<'_>, row_id: u32, first_is_new: bool) {
+        let settled = self.settled;
+        let standing = self.standing(context, row_id, i64::MAX);
+        let Some(row) = self.rows.get_mut(row_id as usize) else { return };
+        let Some(Some(state)) = self.experiments.get_mut(row.experiment as usize) else { return };
+        let classes = if first_is_new { state.definition.attribution_classes.as_slice() } else { &[] };
+        for (class, attribution) in (0u8..).zip(classes) {
+            let closes = row.first_time.saturating_add(*attribution);
+            if closes <= settled {
+                row.matured |= 1 << class;
+            } else {
+                let boundary = context.boundaries.after(closes.saturating_sub(1));
+                self.maturity.entry(boundary).or_default().push((row_id, class));
+            }
+        }
+        state.count_row(row, standing.analysed, standing.is_crossover, 1);
+        self.count_in_windows(context, row_id, 1);
+    }
+
+    /// Counts a row out of everything.
+    fn count_out(&mut self, context: &ShardContext<'_>, row_id: u32) {
+        let standing = self.standing(context, row_id, i64::MAX);
+        self.count_in_windows(context, row_id, -1);
+        let Some(row) = self.rows.get_mut(row_id as usize) else { return };
+        let Some(Some(state)) = self.experiments.get_mut(row.experiment as usize) else { return };
+        state.count_row(row, standing.analysed, standing.is_crossover, -1);
+    }
+
+    /// How a row counts by its exposures before `end`.
+    pub(crate) fn standing(&self, context: &ShardContext<'_>, row_id: u32, end: i64) -> Standing {
+        let Some(row) = self.rows.get(row_id as usize) else { return Standing { analysed: None, is_crossover: false } };
+        if !row.has_history {
+            return Standing { analysed: Some(row.variant), is_crossover: false };
+        }
+        let history = self.experiments.get(row.experiment as usize).and_then(Option::as_ref).and_then(|state| state.histories.get(&row_id));
+        match history {
+            Some(history) => history.standing_before(end, row.variant, context.plan.crossovers),
+            None => Standing { analysed: Some(row.variant), is_crossover: false },
+        }
+    }
+
+    /// The shard's ids of an exposure's segment values.
+    fn segment_values_of(&mut self, context: &ShardContext<'_>, block: &SharedBlock, record: &RecordMeta) -> Vec<u32> {
+        let Some(definition) = context.definitions.get(record.experiment as usize) else { return Vec::new() };
+        if definition.segments.is_empty() {
+            return Vec::new();
+        }
+        let Some(columns) = block.columns_of(record.event_type) else { return vec![NONE; definition.segments.len()] };
+        definition
+            .segments
+            .iter()
+            .map(|segment| match segment_value(segment, columns, record.row) {
+                Some(value) => self.segment_values.intern(&value),
+                None => NONE,
+            })
+            .collect()
+    }
+}
+
+/// Whether no other recent outcome of the same metric, experiment and instant has a greater event id.
+fn wins_tie(recent: &crate::recent::RecentLog, latest: u64, experiment: u32, outcome: &RecentRecord) -> bool {
+    let own = recent.event_id(outcome);
+    !recent.of_subject(latest).any(|other| {
+        !other.is_exposure
+            && other.time == outcome.time
+            && other.name == outcome.name
+            && (other.experiment == experiment || other.experiment == NO_NAME)
+            && recent.event_id(other) > own
+    })
+}
+
+/// A segment's value in the exposure at a row; `None` where it is absent.
+fn segment_value(segment: &Segment, columns: &EventColumns, row: u32) -> Option<String> {
+    match segment {
+        Segment::Tenant => text_at(columns.tenant_id.as_ref(), row).filter(|text| !text.is_empty()).map(str::to_owned),
+        Segment::SubjectType => text_at(columns.subject_type.as_ref(), row).map(str::to_owned),
+        Segment::Attribute(name) => {
+            let attributes = text_at(columns.attributes.as_ref(), row)?;
+            let members: std::collections::BTreeMap<String, &serde_json::value::RawValue> = serde_json::from_str(attributes).ok()?;
+            let text = members.get(name)?.get();
+            match text.as_bytes().first() {
+                Some(b'"') => serde_json::from_str(text).ok(),
+                Some(b'n') | None => None,
+                Some(_) => Some(text.to_owned()),
+            }
+        }
+    }
+}
+

@@ -1,0 +1,110 @@
+//! The job's sinks, and which rows each takes.
+
+use std::collections::BTreeSet;
+
+use arrow::record_batch::RecordBatch;
+use backplane_connector_api::{Effect, Epoch, Output, Sink};
+use backplane_events::Table;
+
+use crate::error::RuntimeError;
+
+/// A sink and what it takes.
+pub struct Outlet {
+    /// The sink.
+    pub sink: Box<dyn Sink>,
+    /// Tables whose rows it takes.
+    pub tables: BTreeSet<Table>,
+    /// Queries whose rows it takes.
+    pub queries: BTreeSet<String>,
+}
+
+impl Outlet {
+    /// A sink that takes rows of these tables.
+    #[must_use]
+    pub fn new(sink: Box<dyn Sink>, tables: impl IntoIterator<Item = Table>) -> Self {
+        Outlet { sink, tables: tables.into_iter().collect(), queries: BTreeSet::new() }
+    }
+
+    /// Takes rows of these queries too.
+    #[must_use]
+    pub fn with_queries(mut self, queries: impl IntoIterator<Item = String>) -> Self {
+        self.queries.extend(queries);
+        self
+    }
+
+    fn takes(&self, output: &Output) -> bool {
+        match output {
+            Output::Rows { table, .. } => self.tables.contains(table),
+            Output::Query { name, .. } => self.queries.contains(name),
+        }
+    }
+}
+
+/// All sinks of a job.
+#[derive(Default)]
+pub struct Outlets {
+    outlets: Vec<Outlet>,
+    last_epoch: u64,
+}
+
+impl Outlets {
+    /// These sinks.
+    #[must_use]
+    pub fn new(outlets: Vec<Outlet>) -> Self {
+        Outlets { outlets, last_epoch: 0 }
+    }
+
+    /// Whether any sink takes rows of a table.
+    #[must_use]
+    pub fn want(&self, table: Table) -> bool {
+        self.outlets.iter().any(|outlet| outlet.tables.contains(&table))
+    }
+
+    /// Hands rows of a table to every sink that takes them.
+    ///
+    /// # Errors
+    /// A sink failed.
+    pub fn rows(&mut self, table: Table, batch: RecordBatch) -> Result<(), RuntimeError> {
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        self.accept(&Output::Rows { table, batch })
+    }
+
+    /// Hands rows of a query to every sink that takes them.
+    ///
+    /// # Errors
+    /// A sink failed.
+    pub fn query_rows(&mut self, name: &str, batch: RecordBatch) -> Result<(), RuntimeError> {
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        self.accept(&Output::Query { name: name.to_owned(), batch })
+    }
+
+    fn accept(&mut self, output: &Output) -> Result<(), RuntimeError> {
+        for outlet in &mut self.outlets {
+            if outlet.takes(output) {
+                outlet.sink.accept(output)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes everything accepted so far durable in every sink, then visible: all are prepared before the first is published.
+    ///
+    /// # Errors
+    /// A sink failed. Where it failed to prepare, nothing of the epoch is visible.
+    pub fn commit(&mut self) -> Result<Epoch, RuntimeError> {
+        self.last_epoch += 1;
+        let epoch = Epoch(self.last_epoch);
+        let mut effects: Vec<Effect> = Vec::with_capacity(self.outlets.len());
+        for outlet in &mut self.outlets {
+            effects.push(outlet.sink.prepare(epoch)?);
+        }
+        for (outlet, effect) in self.outlets.iter_mut().zip(&effects) {
+            outlet.sink.publish(epoch, effect)?;
+        }
+        Ok(epoch)
+    }
+}

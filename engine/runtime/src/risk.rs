@@ -1,0 +1,91 @@
+//! How many subjects count in each window of a kind, kept by differences.
+//!
+//! A subject counts in a run of consecutive windows (those that begin before its attribution ends and end after its first exposure), so
+//! one entry at the run's beginning and one after its end move the count of every window between, however many there are.
+
+use std::collections::BTreeMap;
+
+/// A count for each window of a kind.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct WindowCounter {
+    /// The count of the window before `next`, which every later one starts from.
+    running: i64,
+    /// By window index: how the count changes there.
+    differences: BTreeMap<i64, i64>,
+}
+
+impl WindowCounter {
+    /// Adds `delta` to windows `from..=to`; `next` is the first that is not final yet. Final ones keep their count.
+    pub fn add(&mut self, from: i64, to: i64, delta: i64, next: i64) {
+        if to < from || to < next {
+            return;
+        }
+        if from < next {
+            self.running += delta;
+        } else {
+            self.change(from, delta);
+        }
+        self.change(to + 1, -delta);
+    }
+
+    /// The count of window `index`; windows must be asked for in ascending order, and earlier ones are final from then on.
+    pub fn advance_to(&mut self, index: i64) -> i64 {
+        while let Some(entry) = self.differences.first_entry() {
+            if *entry.key() > index {
+                break;
+            }
+            self.running += entry.remove();
+        }
+        self.running
+    }
+
+    /// The count of window `index`, without making anything final.
+    #[must_use]
+    pub fn peek(&self, index: i64) -> i64 {
+        self.running + self.differences.range(..=index).map(|(_, delta)| delta).sum::<i64>()
+    }
+
+    /// Whether no window counts anybody.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.running == 0 && self.differences.is_empty()
+    }
+
+    fn change(&mut self, index: i64, delta: i64) {
+        let entry = self.differences.entry(index).or_insert(0);
+        *entry += delta;
+        if *entry == 0 {
+            self.differences.remove(&index);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_counts_in_each_of_its_windows() {
+        let mut counter = WindowCounter::default();
+        counter.add(2, 4, 1, i64::MIN);
+        counter.add(3, 9, 1, i64::MIN);
+        let counts: Vec<i64> = (1..=10).map(|index| counter.advance_to(index)).collect();
+        assert_eq!(counts, [0, 1, 2, 2, 1, 1, 1, 1, 1, 0]);
+        assert!(counter.is_idle());
+    }
+
+    #[test]
+    fn what_is_final_is_not_changed_by_a_later_correction() {
+        let mut counter = WindowCounter::default();
+        counter.add(0, 5, 1, i64::MIN);
+        assert_eq!(counter.advance_to(2), 1);
+        // the subject's first exposure moves to an earlier window: 0..=5 leaves, -1..=4 comes; 3 is next
+        counter.add(0, 5, -1, 3);
+        counter.add(-1, 4, 1, 3);
+        assert_eq!(counter.peek(3), 1);
+        assert_eq!((3..=6).map(|index| counter.advance_to(index)).collect::<Vec<_>>(), [1, 1, 0, 0]);
+        // wholly in the past: nothing happens
+        counter.add(0, 6, 1, 7);
+        assert!(counter.is_idle());
+    }
+}

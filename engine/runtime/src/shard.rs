@@ -1,0 +1,343 @@
+//! A shard: the state of an eighth of the subjects, moved slice by slice by one owner.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+
+use crate::block::{NO_SLICE, RecordMeta, SharedBlock};
+use crate::experiment::{ExperimentState, Row};
+use crate::names::Names;
+use crate::panes::OpenWindows;
+use crate::partial::{ClosedWindow, Partials};
+use crate::plan::{Boundaries, ExperimentDefinition, Plan};
+use crate::recent::{RecentLog, RecentRecord};
+use crate::subjects::{NONE, SubjectTable};
+
+/// What every shard needs to know of the job.
+#[derive(Debug, Clone, Copy)]
+pub struct ShardContext<'a> {
+    /// What is computed.
+    pub plan: &'a Plan,
+    /// When state is settled.
+    pub boundaries: &'a Boundaries,
+    /// By experiment id.
+    pub definitions: &'a [Arc<ExperimentDefinition>],
+}
+
+/// How far a call of [`Shard::settle`] goes.
+#[derive(Debug, Clone, Copy)]
+pub struct SettleUntil {
+    /// The job's watermark; `i64::MAX` at the end of a bounded run.
+    pub watermark: i64,
+    /// Windows that start after this instant do not exist: the greatest event time of the stream.
+    pub last_event_time: i64,
+}
+
+/// Counts of what a shard has seen.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ShardCounts {
+    /// Outcomes whose subject had no exposure before them when the correction horizon had passed.
+    pub outcomes_without_exposure: u64,
+    /// Attributed outcomes that name another variant than their subject's.
+    pub variant_mismatches: u64,
+}
+
+/// The variant that a subject was last assigned to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Assigned {
+    /// Event time of the assignment.
+    pub time: i64,
+    /// The variant.
+    pub variant: u32,
+}
+
+/// Records of one block and one slice that wait for the watermark.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    pub(crate) block: SharedBlock,
+    pub(crate) records: Vec<u32>,
+}
+
+/// The state of a shard.
+#[derive(Debug, Default)]
+pub struct Shard {
+    pub(crate) subjects: SubjectTable,
+    pub(crate) rows: Vec<Row>,
+    /// By experiment id.
+    pub(crate) experiments: Vec<Option<ExperimentState>>,
+    pub(crate) recent: RecentLog,
+    pending: BTreeMap<i64, Vec<Segment>>,
+    /// By window kind.
+    pub(crate) open: Vec<OpenWindows>,
+    /// By window kind: the first window that is not final.
+    pub(crate) next_window: Vec<i64>,
+    /// By window kind: the first window that ever counted anybody; `i64::MAX` for none.
+    pub(crate) earliest_window: Vec<i64>,
+    /// By boundary: (row, attribution class) whose window closes by then.
+    pub(crate) maturity: BTreeMap<i64, Vec<(u32, u8)>>,
+    /// By (subject, experiment).
+    pub(crate) assigned: HashMap<(u32, u32), Assigned>,
+    /// Texts of segment values.
+    pub(crate) segment_values: Names,
+    /// The last boundary that was settled.
+    pub(crate) settled: i64,
+    pub(crate) counts: ShardCounts,
+    /// A subject's recent records, reused.
+    pub(crate) scratch: Vec<RecentRecord>,
+}
+
+impl Shard {
+    /// A shard without state.
+    #[must_use]
+    pub fn new(plan: &Plan) -> Self {
+        let kinds = plan.windows.len();
+        Shard {
+            open: (0..kinds).map(|_| OpenWindows::default()).collect(),
+            next_window: vec![i64::MIN; kinds],
+            earliest_window: vec![i64::MAX; kinds],
+            settled: i64::MIN,
+            ..Shard::default()
+        }
+    }
+
+    /// Takes a block's records of shard `shard` in; they wait until their slices are settled.
+    pub fn ingest(&mut self, block: &SharedBlock, shard: usize) {
+        let Some(indices) = block.by_subject_shard.get(shard) else { return };
+        for &index in indices {
+            let Some(record) = block.records.get(index as usize) else { continue };
+            if record.slice == NO_SLICE {
+                continue;
+            }
+            let segments = self.pending.entry(record.slice).or_default();
+            match segments.last_mut() {
+                Some(last) if Arc::ptr_eq(&last.block, block) => last.records.push(index),
+                _ => segments.push(Segment { block: Arc::clone(block), records: vec![index] }),
+            }
+        }
+    }
+
+    /// Moves the state over every boundary up to the watermark, and hands over the windows that became final, in order.
+    pub fn settle(&mut self, context: &ShardContext<'_>, until: SettleUntil) -> Vec<ClosedWindow> {
+        let mut closed = Vec::new();
+        loop {
+            let next_slice = self.pending.first_key_value().map(|(slice, _)| *slice);
+            let next_final = self.next_final(context, until);
+            let boundary = match (next_slice, next_final) {
+                (Some(slice), Some(end)) => slice.min(end),
+                (Some(boundary), None) | (None, Some(boundary)) => boundary,
+                (None, None) => break,
+            };
+            if boundary > until.watermark {
+                break;
+            }
+            // Whatever became final before this boundary is out of reach for the records of its slice.
+            self.advance_settled(context, context.boundaries.at_or_before(boundary - 1));
+            if next_slice == Some(boundary)
+                && let Some(segments) = self.pending.remove(&boundary)
+            {
+                self.apply_slice(context, boundary, segments);
+            }
+            self.mature_until(boundary);
+            self.close_windows(context, boundary, until, &mut closed);
+            self.advance_settled(context, boundary);
+            self.forget(context, boundary);
+        }
+        self.finish_round(context, until.watermark);
+        closed
+    }
+
+    /// The cumulative results so far, and those over matured subjects.
+    pub fn snapshot(&mut self) -> (Partials, Partials) {
+        self.cumulative_partials()
+    }
+
+    /// What the shard has counted.
+    #[must_use]
+    pub fn counts(&self) -> ShardCounts {
+        self.counts
+    }
+
+    /// How many subjects and rows it holds.
+    #[must_use]
+    pub fn sizes(&self) -> (usize, usize) {
+        (self.subjects.len(), self.rows.len())
+    }
+
+    /// Bytes of memory held, without records that wait for the watermark.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        let experiments: usize = self.experiments.iter().flatten().map(ExperimentState::memory).sum();
+        let open: usize = self.open.iter().map(OpenWindows::memory).sum();
+        let maturity: usize = self.maturity.values().map(|rows| rows.capacity() * size_of::<(u32, u8)>()).sum();
+        self.subjects.memory() + self.rows.capacity() * size_of::<Row>() + experiments + open + maturity + self.recent.memory()
+    }
+
+    /// The variant a subject was last assigned to in an experiment.
+    #[must_use]
+    pub fn assigned_variant(&self, subject: u32, experiment: u32) -> Option<Assigned> {
+        self.assigned.get(&(subject, experiment)).copied()
+    }
+
+    fn apply_slice(&mut self, context: &ShardContext<'_>, slice: i64, mut segments: Vec<Segment>) {
+        segments.sort_by_key(|segment| (segment.block.partition, segment.block.sequence));
+        for segment in &segments {
+            for &index in &segment.records {
+                if segment.block.is_dropped(index) {
+                    continue;
+                }
+                if let Some(record) = segment.block.records.get(index as usize) {
+                    self.apply(context, slice, &segment.block, record);
+                }
+            }
+        }
+    }
+
+    fn apply(&mut self, context: &ShardContext<'_>, slice: i64, block: &SharedBlock, record: &RecordMeta) {
+        use backplane_events::EventType;
+        match record.event_type {
+            EventType::Exposure => self.apply_exposure(context, slice, block, record),
+            EventType::Outcome => self.apply_outcome(context, slice, block, record),
+            EventType::Assignment => self.apply_assignment(block, record),
+            EventType::AnalysisSignal | EventType::Error => {}
+        }
+    }
+
+    fn apply_assignment(&mut self, block: &SharedBlock, record: &RecordMeta) {
+        let (tenant, subject) = block.subject(record);
+        let slot = self.subjects.find_or_insert(record.subject_hash, tenant, subject);
+        if let Some(subject) = self.subjects.get_mut(slot) {
+            subject.keep = true;
+        }
+        let new = Assigned { time: record.time, variant: record.name };
+        self.assigned
+            .entry((slot, record.experiment))
+            .and_modify(|old| {
+                if new.time >= old.time {
+                    *old = new;
+                }
+            })
+            .or_insert(new);
+    }
+
+    /// The state of an experiment, made at its first record.
+    pub(crate) fn experiment(&mut self, context: &ShardContext<'_>, experiment: u32) -> Option<&mut ExperimentState> {
+        let index = experiment as usize;
+        let definition = context.definitions.get(index)?;
+        if self.experiments.len() <= index {
+            self.experiments.resize_with(index + 1, || None);
+        }
+        let place = self.experiments.get_mut(index)?;
+        Some(place.get_or_insert_with(|| ExperimentState::new(Arc::clone(definition), context.plan)))
+    }
+
+    /// The row of (subject, experiment).
+    pub(crate) fn find_row(&self, subject: u32, experiment: u32) -> Option<u32> {
+        let mut next = self.subjects.get(subject)?.first_row;
+        while next != NONE {
+            let row = self.rows.get(next as usize)?;
+            if row.experiment == experiment {
+                return Some(next);
+            }
+            next = row.next;
+        }
+        None
+    }
+
+    /// Closes the attribution windows that end by `boundary`.
+    pub(crate) fn mature_until(&mut self, boundary: i64) {
+        while let Some(entry) = self.maturity.first_entry() {
+            if *entry.key() > boundary {
+                break;
+            }
+            for (row_id, class) in entry.remove() {
+                let Some(row) = self.rows.get_mut(row_id as usize) else { continue };
+                let Some(Some(state)) = self.experiments.get_mut(row.experiment as usize) else { continue };
+                // The row's first exposure may have moved since; then another entry stands for it, or it is marked already.
+                if row.first_time.saturating_add(state.definition.attribution(class)) <= boundary {
+                    state.mature(row, class);
+                }
+            }
+        }
+    }
+
+    /// Forgets what no record that is not too late can change any more.
+    fn forget(&mut self, context: &ShardContext<'_>, boundary: i64) {
+        let horizon = context.plan.time.correction_horizon.saturating_add(context.plan.evaluate_every);
+        self.forget_until(boundary.saturating_sub(horizon));
+    }
+
+    /// Forgets records whose slices end by `until`, counting outcomes that never found their exposure.
+    fn forget_until(&mut self, until: i64) {
+        let Shard { subjects, rows, recent, experiments, counts, .. } = self;
+        recent.forget_until(until, |record, latest| {
+            let Some(subject) = subjects.get(record.subject) else { return };
+            if !record.is_exposure {
+                let verdict = judge_outcome(subject.first_row, rows, experiments, record);
+                counts.outcomes_without_exposure += u64::from(!verdict.exposed);
+                counts.variant_mismatches += u64::from(verdict.mismatch);
+            }
+            if subject.first_row == NONE && subject.latest_record == latest && !subject.keep {
+                subjects.remove(record.subject);
+            }
+        });
+    }
+
+    /// Moves the settled instant on; windows that are final by then are closed to records from now on.
+    fn advance_settled(&mut self, context: &ShardContext<'_>, boundary: i64) {
+        if boundary <= self.settled {
+            return;
+        }
+        self.settled = boundary;
+        let ended_by = boundary.saturating_sub(context.plan.time.allowed_lateness);
+        for (next, window) in self.next_window.iter_mut().zip(&context.plan.windows) {
+            *next = (*next).max(window.last_ended_by(ended_by) + 1);
+        }
+    }
+
+    fn finish_round(&mut self, context: &ShardContext<'_>, watermark: i64) {
+        if watermark == i64::MIN {
+            return;
+        }
+        if watermark == i64::MAX {
+            self.mature_until(i64::MAX);
+            self.forget_until(i64::MAX);
+            return;
+        }
+        self.advance_settled(context, context.boundaries.at_or_before(watermark));
+        self.mature_until(self.settled);
+        self.forget(context, self.settled);
+    }
+}
+
+struct OutcomeVerdict {
+    exposed: bool,
+    mismatch: bool,
+}
+
+/// What an outcome came to, when nothing can change it any more.
+fn judge_outcome(
+    first_row: u32,
+    rows: &[Row],
+    experiments: &[Option<ExperimentState>],
+    record: &RecentRecord,
+) -> OutcomeVerdict {
+    let mut verdict = OutcomeVerdict { exposed: false, mismatch: false };
+    let mut next = first_row;
+    while next != NONE {
+        let Some(row) = rows.get(next as usize) else { break };
+        next = row.next;
+        let concerns = record.experiment == crate::names::NO_NAME || record.experiment == row.experiment;
+        if !concerns || row.first_time > record.time {
+            continue;
+        }
+        verdict.exposed = true;
+        let attribution = experiments
+            .get(row.experiment as usize)
+            .and_then(Option::as_ref)
+            .map_or(0, |state| state.definition.attribution(state.definition.class_of(record.name)));
+        let attributed = record.time < row.first_time.saturating_add(attribution);
+        verdict.mismatch |= attributed && record.other != crate::names::NO_NAME && record.other != row.variant;
+    }
+    verdict
+}

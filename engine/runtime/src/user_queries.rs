@@ -1,0 +1,170 @@
+//! A user's own queries over each closed window: its events and its statistics as tables.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use arrow::array::UInt32Array;
+use arrow::compute::{concat_batches, take_record_batch};
+use arrow::record_batch::RecordBatch;
+use backplane_events::{EventType, Table};
+use datafusion::datasource::MemTable;
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::prelude::SessionContext;
+
+use crate::block::{NO_SLICE, SharedBlock};
+use crate::error::RuntimeError;
+use crate::plan::Plan;
+
+/// A query over the windows of a kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserQuery {
+    /// Its name, which sinks and rows carry.
+    pub name: String,
+    /// Index of the window kind.
+    pub window: usize,
+    /// The text.
+    pub sql: String,
+}
+
+/// The queries of a job, and the events that open windows may still need.
+pub struct UserQueries {
+    queries: Vec<UserQuery>,
+    runtime: tokio::runtime::Runtime,
+    environment: Arc<RuntimeEnv>,
+    /// Blocks whose events a window that is not final may need, with their greatest event time.
+    kept: Vec<(i64, SharedBlock)>,
+}
+
+impl UserQueries {
+    /// Plans every query once over empty tables, so that a mistake is found before the first event.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Query`] for a query that cannot be planned.
+    pub fn new(queries: Vec<UserQuery>) -> Result<Self, RuntimeError> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .map_err(|error| RuntimeError::Configuration(format!("cannot start the query runtime: {error}")))?;
+        let queries = UserQueries { queries, runtime, environment: Arc::default(), kept: Vec::new() };
+        for query in &queries.queries {
+            let session = queries.session(&[])?;
+            queries.runtime.block_on(session.sql(&query.sql)).map_err(|error| failed(query, error))?;
+        }
+        Ok(queries)
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.queries.is_empty()
+    }
+
+    /// All blocks whose events may be in an open window: those kept, and those whose fate is not known yet.
+    #[must_use]
+    pub fn blocks_with(&self, waiting: &[SharedBlock]) -> Vec<SharedBlock> {
+        if self.queries.is_empty() {
+            return Vec::new();
+        }
+        self.kept.iter().map(|(_, block)| Arc::clone(block)).chain(waiting.iter().cloned()).collect()
+    }
+
+    /// Keeps a block for the windows that are not final, and lets those go that no window needs any more.
+    pub fn keep(&mut self, block: SharedBlock, plan: &Plan, watermark: i64) {
+        if self.queries.is_empty() {
+            return;
+        }
+        let longest = plan.windows.iter().map(|window| window.size).max().unwrap_or(0);
+        let needed_for = longest.saturating_add(plan.time.allowed_lateness);
+        let last = block.records.iter().map(|record| record.time).max().unwrap_or(i64::MIN);
+        self.kept.push((last, block));
+        self.kept.retain(|(last, _)| last.saturating_add(needed_for) > watermark);
+    }
+
+    /// Runs the queries over the window `[start, end)` of a kind. Gives the rows of each.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Query`] where a query fails on the window's rows.
+    pub fn run(
+        &self,
+        blocks: &[SharedBlock],
+        kind: usize,
+        (start, end): (i64, i64),
+        counts: &RecordBatch,
+        statistics: &RecordBatch,
+    ) -> Result<Vec<(String, RecordBatch)>, RuntimeError> {
+        let queries: Vec<&UserQuery> = self.queries.iter().filter(|query| query.window == kind).collect();
+        if queries.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut tables = vec![(Table::AssignmentCounts, counts.clone()), (Table::MetricStats, statistics.clone())];
+        for event_type in EventType::ALL {
+            tables.push((Table::of_event(*event_type), window_rows(blocks, *event_type, kind, start, end)?));
+        }
+        let session = self.session(&tables)?;
+        let mut results = Vec::with_capacity(queries.len());
+        for query in queries {
+            let rows = self
+                .runtime
+                .block_on(async {
+                    let frame = session.sql(&query.sql).await?;
+                    let schema = Arc::new(frame.schema().as_arrow().clone());
+                    let batches = frame.collect().await?;
+                    let schema = batches.first().map_or(schema, RecordBatch::schema);
+                    Ok::<_, datafusion::error::DataFusionError>(concat_batches(&schema, &batches)?)
+                })
+                .map_err(|error| failed(query, error))?;
+            results.push((query.name.clone(), rows));
+        }
+        Ok(results)
+    }
+
+    fn session(&self, tables: &[(Table, RecordBatch)]) -> Result<SessionContext, RuntimeError> {
+        let session = backplane_queries::session::micro_batch(Arc::clone(&self.environment));
+        for table in Table::ALL {
+            let batch = tables.iter().find(|(candidate, _)| candidate == table).map(|(_, batch)| batch.clone());
+            let batch = batch.unwrap_or_else(|| RecordBatch::new_empty(table.schema()));
+            let provider = MemTable::try_new(batch.schema(), vec![vec![batch]]).map_err(RuntimeError::internal)?;
+            session.register_table(table.name(), Arc::new(provider)).map_err(RuntimeError::internal)?;
+        }
+        Ok(session)
+    }
+}
+
+fn failed(query: &UserQuery, error: datafusion::error::DataFusionError) -> RuntimeError {
+    RuntimeError::Query { name: query.name.clone(), message: error.strip_backtrace() }
+}
+
+/// The events of a type in `[start, end)` that were not late for it.
+fn window_rows(
+    blocks: &[SharedBlock],
+    event_type: EventType,
+    kind: usize,
+    start: i64,
+    end: i64,
+) -> Result<RecordBatch, RuntimeError> {
+    let schema = Table::of_event(event_type).schema();
+    let mut parts = Vec::new();
+    for block in blocks {
+        let Some(columns) = block.columns_of(event_type) else { continue };
+        let late: HashSet<u32> = block
+            .late
+            .iter()
+            .filter(|late| late.window.map(usize::from) == Some(kind) && late.window_end.is_some_and(|last| last >= end))
+            .map(|late| late.record)
+            .collect();
+        let rows: Vec<u32> = (0u32..)
+            .zip(&block.records)
+            .filter(|(index, record)| {
+                record.event_type == event_type
+                    && record.slice != NO_SLICE
+                    && (start..end).contains(&record.time)
+                    && !late.contains(index)
+                    && !block.is_dropped(*index)
+            })
+            .map(|(_, record)| record.row)
+            .collect();
+        if !rows.is_empty() {
+            parts.push(take_record_batch(&columns.batch, &UInt32Array::from(rows))?);
+        }
+    }
+    Ok(concat_batches(&schema, &parts)?)
+}

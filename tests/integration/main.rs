@@ -1,0 +1,7 @@
+//! Tests that cross crates, in one binary.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod differential;
+mod oracle;
+mod readers;
+mod real_data;
