@@ -5,6 +5,7 @@ Names, subjects and event ids become small integers on the way in; `Vocabulary` 
 
 from __future__ import annotations
 
+import functools
 import gzip
 import io
 import json
@@ -42,12 +43,24 @@ REQUIRED = {
     SIGNAL: ("experimentName", "message"),
     ERROR: ("errorType", "message"),
 }
-OPTIONAL = ("experimentName", "variantKey", "trialKey", "subjectId", "subjectType", "tenantId", "metricName")
+# Text members that results depend on where they are there; all others are only looked at where they could make a record bad.
+OPTIONAL = {
+    EXPOSURE: ("subjectType", "tenantId"),
+    ASSIGNMENT: ("tenantId",),
+    OUTCOME: ("experimentName", "variantKey", "tenantId"),
+    SIGNAL: (),
+    ERROR: ("experimentName", "variantKey", "subjectId", "tenantId"),
+}
+CAMEL_CASE = frozenset(
+    "eventId timestamp eventType schemaVersion payload correlationId metadata experimentName variantKey trialKey subjectId "
+    "subjectType tenantId selectionReason rulePath assignmentPolicy isRepeatExposure attributes previousVariantKey "
+    "newVariantKey changeReason id outcomeType metricName value signalType severity message data errorType stackTrace".split()
+)
 ABSENT = -1
 MAX_EVENT_ID = 100
 
 _RFC3339 = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:([Zz])|([+-])(\d\d):(\d\d))", re.ASCII
+    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:([Zz])|([+-])(\d\d):(\d\d))", re.ASCII
 )
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 
@@ -248,6 +261,7 @@ def decode(line: bytes) -> Envelope:
         raise BadRecord(f"not JSON: {error}") from None
     if not isinstance(document, dict):
         raise BadRecord("not an object")
+    document = _camel_case(document)
     event_id = _text(document, "eventId", required=True)
     if len(event_id) > MAX_EVENT_ID:
         raise BadRecord("eventId is longer than 100 characters")
@@ -259,6 +273,7 @@ def decode(line: bytes) -> Envelope:
     payload = _object(document, "payload")
     if payload is None:
         raise BadRecord("payload is missing")
+    payload = _camel_case(payload)
     _object(document, "metadata")
     _text(document, "correlationId")
     return _decode_payload(event_id, envelope_time, event_type, payload)
@@ -268,15 +283,15 @@ def _decode_payload(event_id: str, envelope_time: int, event_type: int, payload:
     members = {}
     for name in REQUIRED[event_type]:
         members[name] = _text(payload, name, required=True)
-    for name in OPTIONAL:
-        if name not in members and (text := _text(payload, name)) is not None:
+    for name in OPTIONAL[event_type]:
+        if (text := _text(payload, name)) is not None:
             members[name] = text
     own_time = _timestamp(payload)
     outcome_type, value = CONTINUOUS, math.nan
     if event_type == OUTCOME:
         chosen = _enum(payload, "outcomeType", OUTCOME_TYPES)
         outcome_type = CONTINUOUS if chosen is None else chosen
-        value = _finite(_member(payload, "value"))
+        value = _finite(payload.get("value"))
     if event_type in (EXPOSURE, ASSIGNMENT):
         _enum(payload, "assignmentPolicy", POLICIES)
     if event_type == SIGNAL:
@@ -295,15 +310,17 @@ def _decode_payload(event_id: str, envelope_time: int, event_type: int, payload:
     )
 
 
-def _member(document: dict, name: str):
-    """A member by its camelCase name, else by its PascalCase name; null where there is neither."""
-    if name in document:
-        return document[name]
-    return document.get(name[0].upper() + name[1:])
+def _camel_case(document: dict) -> dict:
+    """The object with its PascalCase names as camelCase; where it has both, the camelCase one counts."""
+    if document.keys() <= CAMEL_CASE:
+        return document
+    return {name[:1].lower() + name[1:]: value for name, value in document.items()} | {
+        name: value for name, value in document.items() if name[:1].islower()
+    }
 
 
 def _text(document: dict, name: str, required: bool = False) -> str | None:
-    value = _member(document, name)
+    value = document.get(name)
     if value is None or value == "":
         if required:
             raise BadRecord(f"{name} is missing")
@@ -314,23 +331,26 @@ def _text(document: dict, name: str, required: bool = False) -> str | None:
 
 
 def _object(document: dict, name: str) -> dict | None:
-    value = _member(document, name)
+    value = document.get(name)
     if value is not None and not isinstance(value, dict):
         raise BadRecord(f"{name} is not an object")
     return value
 
 
 def _enum(document: dict, name: str, names: tuple[str, ...]) -> int | None:
-    value = _member(document, name)
+    value = document.get(name)
     if value is None or value == "":
         return None
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(names):
         return value
-    if isinstance(value, str):
-        for ordinal, known in enumerate(names):
-            if value == known or value.lower() == known.lower():
-                return ordinal
+    if isinstance(value, str) and (ordinal := _ordinals(names).get(value.lower())) is not None:
+        return ordinal
     raise BadRecord(f"{name} is none of {', '.join(names)}")
+
+
+@functools.cache
+def _ordinals(names: tuple[str, ...]) -> dict[str, int]:
+    return {name.lower(): ordinal for ordinal, name in enumerate(names)}
 
 
 def _finite(value) -> float:
@@ -360,15 +380,23 @@ def timestamp(text: str) -> int:
     parts = _RFC3339.fullmatch(text)
     if parts is None:
         raise BadRecord(f"{text!r} is not an RFC 3339 instant with offset")
-    year, month, day, hour, minute, second, fraction, _, sign, offset_hours, offset_minutes = parts.groups()
+    day, hour, minute, second, fraction, _, sign, offset_hours, offset_minutes = parts.groups()
     if not (int(hour) < 24 and int(minute) < 60 and int(second) < 60):
         raise BadRecord(f"{text!r} has no such time of day")
-    try:
-        days = date(int(year), int(month), int(day)).toordinal() - _EPOCH_DAY
-    except ValueError:
-        raise BadRecord(f"{text!r} has no such date") from None
+    days = _days(day)
+    if days is None:
+        raise BadRecord(f"{text!r} has no such date")
     seconds = days * 86_400 + int(hour) * 3_600 + int(minute) * 60 + int(second)
     if sign:
         offset = int(offset_hours) * 3_600 + int(offset_minutes) * 60
         seconds -= offset if sign == "+" else -offset
     return seconds * 1_000_000 + (int(fraction[:6].ljust(6, "0")) if fraction else 0)
+
+
+@functools.lru_cache(maxsize=4096)
+def _days(day: str) -> int | None:
+    """Days since 1970 of YYYY-MM-DD."""
+    try:
+        return date.fromisoformat(day).toordinal() - _EPOCH_DAY
+    except ValueError:
+        return None
