@@ -234,6 +234,17 @@ impl Block {
         let is_duplicate = |(index, record): &(u32, &RecordMeta)| record.slice != NO_SLICE && self.is_dropped(*index);
         (0u32..).zip(&self.records).filter(is_duplicate).count() as u64
     }
+
+    /// How many records are late for at least one window, too late ones and second deliveries left out. Known as [`Block::duplicates`].
+    #[must_use]
+    pub fn late_for_windows(&self) -> u64 {
+        let mut records: Vec<u32> = self.late.iter().filter(|late| late.window.is_some()).map(|late| late.record).collect();
+        records.dedup();
+        let counts = |index: &&u32| {
+            self.records.get(**index as usize).is_some_and(|record| record.slice != NO_SLICE) && !self.is_dropped(**index)
+        };
+        records.iter().filter(counts).count() as u64
+    }
 }
 
 /// A block after stamping, shared by the shards.

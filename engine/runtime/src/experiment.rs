@@ -294,7 +294,7 @@ impl ExperimentState {
         let pairs: Vec<PairUnit> =
             (0..self.definition.ratios.len()).map(|ratio| self.pair_of(ratio, |slot| self.unit_at(slot, row.local))).collect();
         for position in 0..=self.segment_groups.len() {
-            let Some(group) = self.group_at(row, position) else { continue };
+            let Some(group) = group_at(&mut self.groups, &self.segment_groups, row, position) else { continue };
             for (slot, (unit, column)) in units.iter().zip(&self.columns).enumerate() {
                 if unit.is_none() {
                     continue;
@@ -319,15 +319,6 @@ impl ExperimentState {
                 }
             }
         }
-    }
-
-    /// The row's analysed group: of all subjects at position 0, of segment `position - 1` else.
-    fn group_at(&mut self, row: &Row, position: usize) -> Option<&mut Group> {
-        let group = match position.checked_sub(1) {
-            None => row.group,
-            Some(segment) => *self.segment_groups.get(segment)?.get(row.local as usize)?,
-        };
-        self.groups.get_mut(group as usize)
     }
 
     /// Whether a row counts in a group.
@@ -397,7 +388,7 @@ impl ExperimentState {
             })
             .collect();
         for position in 0..=self.segment_groups.len() {
-            let Some(group) = self.group_at(row, position) else { continue };
+            let Some(group) = group_at(&mut self.groups, &self.segment_groups, row, position) else { continue };
             let slot = change.slot as usize;
             totals_at(&mut group.metrics, slot).replace(fold, change.old, change.new);
             if is_matured {
@@ -450,7 +441,7 @@ impl ExperimentState {
             .map(|ratio| (ratio, self.pair_of(ratio, |slot| self.unit_at(slot, local))))
             .collect();
         for position in 0..=self.segment_groups.len() {
-            let Some(group) = self.group_at(row, position) else { continue };
+            let Some(group) = group_at(&mut self.groups, &self.segment_groups, row, position) else { continue };
             if let Some(count) = group.matured_subjects.get_mut(usize::from(class)) {
                 *count += 1;
             }
@@ -478,6 +469,15 @@ impl ExperimentState {
         let segments: usize = self.segment_values.iter().chain(&self.segment_groups).map(|column| column.capacity() * 4).sum();
         columns + segments + self.rows.capacity() * 4 + self.groups.len() * size_of::<Group>()
     }
+}
+
+/// A row's analysed group: of all subjects at position 0, of segment `position - 1` else.
+fn group_at<'a>(groups: &'a mut [Group], segment_groups: &[Vec<u32>], row: &Row, position: usize) -> Option<&'a mut Group> {
+    let group = match position.checked_sub(1) {
+        None => row.group,
+        Some(segment) => *segment_groups.get(segment)?.get(row.local as usize)?,
+    };
+    groups.get_mut(group as usize)
 }
 
 /// The totals of a slot, empty ones where there were none.

@@ -248,7 +248,6 @@ impl Job {
             let mut counts = StampCounts::default();
             let refused = stamp(&mut block, &mut input.state.clock, &self.plan, &self.boundaries, live, &mut counts);
             self.last_event_time = self.last_event_time.max(input.state.clock.running_maximum);
-            self.counters.late += counts.late;
             self.counters.too_late += counts.too_late;
             let place = |line: u64| format!("{}:{}", input.description, source.first_line() + line + 1);
             for letter in bad {
@@ -408,6 +407,7 @@ impl Job {
         for block in known {
             emit_block(&block, &self.plan, &mut self.outlets)?;
             self.counters.duplicates += block.duplicates();
+            self.counters.late += block.late_for_windows();
             self.queries.keep(block, &self.plan, watermark);
         }
         Ok(())

@@ -323,7 +323,8 @@ impl Plan {
         let declared = self.experiments.get(experiment as usize);
         let own = declared.and_then(|plan| plan.attribution).unwrap_or(DEFAULT_ATTRIBUTION);
         let mut attribution_classes = vec![own];
-        let mut class_index = HashMap::from([(own, 0u8)]);
+        let mut class_index: HashMap<i64, u8> = HashMap::new();
+        class_index.insert(own, 0);
         let mut class_for = |window: i64| {
             *class_index.entry(window).or_insert_with(|| {
                 attribution_classes.push(window);

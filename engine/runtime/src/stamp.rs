@@ -7,8 +7,6 @@ use crate::stream_time::{PartitionClock, late_for, slice_of};
 /// What stamping a block has counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct StampCounts {
-    /// Records late for at least one window, too late ones left out.
-    pub late: u64,
     /// Records too late for everything.
     pub too_late: u64,
     /// Records too far ahead of the wall clock.
@@ -58,13 +56,11 @@ pub fn stamp(
         }
         clock.advance(record.time);
         if record.time < watermark {
-            let before = late.len();
             let windows = (0u16..).zip(&plan.windows);
             late.extend(windows.filter_map(|(kind, window)| {
                 let window_end = late_for(window, record.time, watermark, time.allowed_lateness)?;
                 Some(LateRecord { record: index, window: Some(kind), window_end: Some(window_end), watermark })
             }));
-            counts.late += u64::from(late.len() > before && !is_too_late);
         }
         if is_too_late {
             late.push(LateRecord { record: index, window: None, window_end: None, watermark });
