@@ -55,22 +55,35 @@ pub enum ConnectorError {
 impl ConnectorError {
     /// The options are wrong.
     pub fn invalid(connector: impl fmt::Display, message: impl fmt::Display) -> Self {
-        Self::Invalid { connector: connector.to_string(), message: message.to_string() }
+        Self::Invalid {
+            connector: connector.to_string(),
+            message: message.to_string(),
+        }
     }
 
     /// The outside system failed, and the same call may succeed later.
     pub fn unavailable(connector: impl fmt::Display, message: impl fmt::Display) -> Self {
-        Self::Unavailable { connector: connector.to_string(), message: message.to_string(), retry: true }
+        Self::Unavailable {
+            connector: connector.to_string(),
+            message: message.to_string(),
+            retry: true,
+        }
     }
 
     /// What was read is damaged.
     pub fn damaged(connector: impl fmt::Display, message: impl fmt::Display) -> Self {
-        Self::Damaged { connector: connector.to_string(), message: message.to_string() }
+        Self::Damaged {
+            connector: connector.to_string(),
+            message: message.to_string(),
+        }
     }
 
     /// A defect of the engine.
     pub fn internal(connector: impl fmt::Display, message: impl fmt::Display) -> Self {
-        Self::Internal { connector: connector.to_string(), message: message.to_string() }
+        Self::Internal {
+            connector: connector.to_string(),
+            message: message.to_string(),
+        }
     }
 
     /// Whose fault it is.

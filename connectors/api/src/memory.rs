@@ -9,7 +9,8 @@ use bytes::Bytes;
 use serde_json::json;
 
 use crate::{
-    Block, BlockData, ConnectorError, Effect, Epoch, Output, PartitionId, PartitionReader, Position, Read, Sink, Source, lines,
+    Block, BlockData, ConnectorError, Effect, Epoch, Output, PartitionId, PartitionReader, Position, Read, Sink,
+    Source, lines,
 };
 
 /// The chunks of NDJSON of each partition; a chunk holds complete lines.
@@ -37,15 +38,31 @@ pub struct MemoryFeed {
 impl MemorySource {
     /// A bounded source of these partitions. Text is cut into blocks at line feeds, as a file is.
     pub fn bounded(name: impl Into<String>, partitions: impl IntoIterator<Item = (String, Bytes)>) -> Self {
-        let partitions = partitions.into_iter().map(|(id, text)| (PartitionId(id), vec![text])).collect();
-        Self { name: name.into(), bounded: true, partitions: Arc::new(Mutex::new(partitions)) }
+        let partitions = partitions
+            .into_iter()
+            .map(|(id, text)| (PartitionId(id), vec![text]))
+            .collect();
+        Self {
+            name: name.into(),
+            bounded: true,
+            partitions: Arc::new(Mutex::new(partitions)),
+        }
     }
 
     /// A live source, empty at first, and the feed that fills it.
     pub fn live(name: impl Into<String>) -> (Self, MemoryFeed) {
         let partitions = Partitions::default();
-        let feed = MemoryFeed { partitions: Arc::clone(&partitions) };
-        (Self { name: name.into(), bounded: false, partitions }, feed)
+        let feed = MemoryFeed {
+            partitions: Arc::clone(&partitions),
+        };
+        (
+            Self {
+                name: name.into(),
+                bounded: false,
+                partitions,
+            },
+            feed,
+        )
     }
 }
 
@@ -56,7 +73,10 @@ impl MemoryFeed {
         if lines::complete(&text) < text.len() {
             text = [text.as_ref(), b"\n"].concat().into();
         }
-        lock(&self.partitions).entry(PartitionId(partition.to_owned())).or_default().push(text);
+        lock(&self.partitions)
+            .entry(PartitionId(partition.to_owned()))
+            .or_default()
+            .push(text);
     }
 }
 
@@ -84,7 +104,10 @@ impl Source for MemorySource {
     ) -> Result<Box<dyn PartitionReader>, ConnectorError> {
         let partitions = lock(&self.partitions);
         let Some(chunks) = partitions.get(partition) else {
-            return Err(ConnectorError::invalid(&self.name, format_args!("there is no partition {}", partition.0)));
+            return Err(ConnectorError::invalid(
+                &self.name,
+                format_args!("there is no partition {}", partition.0),
+            ));
         };
         let at = from.cloned().unwrap_or_default();
         let (chunk, within) = place(chunks, at.offset).ok_or_else(|| {
@@ -95,7 +118,14 @@ impl Source for MemorySource {
         })?;
         let partition = partition.clone();
         let bounded = self.bounded;
-        Ok(Box::new(MemoryReader { partitions: Arc::clone(&self.partitions), partition, bounded, chunk, within, at }))
+        Ok(Box::new(MemoryReader {
+            partitions: Arc::clone(&self.partitions),
+            partition,
+            bounded,
+            chunk,
+            within,
+            at,
+        }))
     }
 }
 
@@ -136,7 +166,11 @@ impl PartitionReader for MemoryReader {
             self.within += data.len();
             self.at.offset += data.len() as u64;
             self.at.line += lines::count(&data);
-            return Ok(Read::Block(Block { data: BlockData::Lines(data), start, end: self.at.clone() }));
+            return Ok(Read::Block(Block {
+                data: BlockData::Lines(data),
+                start,
+                end: self.at.clone(),
+            }));
         }
         Ok(if self.bounded { Read::End } else { Read::Pending })
     }
@@ -209,7 +243,11 @@ pub struct MemorySink {
 impl MemorySink {
     /// A sink into this store.
     pub fn new(name: impl Into<String>, store: MemoryStore) -> Self {
-        Self { name: name.into(), store, accepted: Vec::new() }
+        Self {
+            name: name.into(),
+            store,
+            accepted: Vec::new(),
+        }
     }
 }
 
@@ -227,7 +265,9 @@ impl Sink for MemorySink {
         let outputs = std::mem::take(&mut self.accepted);
         let effect = json!({ "sink": self.name, "outputs": outputs.len() });
         // An epoch that was prepared and never decided is prepared again after a restart: the new rows replace the old.
-        lock(&self.store.contents).prepared.insert((self.name.clone(), epoch), outputs);
+        lock(&self.store.contents)
+            .prepared
+            .insert((self.name.clone(), epoch), outputs);
         Ok(effect)
     }
 
@@ -271,7 +311,8 @@ mod tests {
     #[test]
     fn the_memory_sink_conforms() {
         let store = MemoryStore::new();
-        let make = || -> Result<Box<dyn Sink>, ConnectorError> { Ok(Box::new(MemorySink::new("memory", store.clone()))) };
+        let make =
+            || -> Result<Box<dyn Sink>, ConnectorError> { Ok(Box::new(MemorySink::new("memory", store.clone()))) };
         conformance::sink(make, || Ok(store.row_counts()), conformance::Visibility::AtPublish).unwrap();
     }
 
@@ -285,8 +326,24 @@ mod tests {
         assert!(matches!(reader.read(100).unwrap(), Read::Block(_)));
         assert!(matches!(reader.read(100).unwrap(), Read::Pending));
         feed.append("p", "two\nthree\n");
-        let Read::Block(block) = reader.read(100).unwrap() else { panic!("there are lines") };
-        assert_eq!(block.start, Position { offset: 4, line: 1, detail: None });
-        assert_eq!(block.end, Position { offset: 14, line: 3, detail: None });
+        let Read::Block(block) = reader.read(100).unwrap() else {
+            panic!("there are lines")
+        };
+        assert_eq!(
+            block.start,
+            Position {
+                offset: 4,
+                line: 1,
+                detail: None
+            }
+        );
+        assert_eq!(
+            block.end,
+            Position {
+                offset: 14,
+                line: 3,
+                detail: None
+            }
+        );
     }
 }

@@ -106,5 +106,9 @@ pub trait Source: Send {
     ///
     /// # Errors
     /// The partition is gone, or the position is not in it.
-    fn open(&mut self, partition: &PartitionId, from: Option<&Position>) -> Result<Box<dyn PartitionReader>, ConnectorError>;
+    fn open(
+        &mut self,
+        partition: &PartitionId,
+        from: Option<&Position>,
+    ) -> Result<Box<dyn PartitionReader>, ConnectorError>;
 }

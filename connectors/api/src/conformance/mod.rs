@@ -44,7 +44,11 @@ pub enum Violation {
 
 /// Fails with the rule unless it holds.
 fn hold(rule: &'static str, holds: bool, found: impl FnOnce() -> String) -> Result<(), Violation> {
-    if holds { Ok(()) } else { Err(Violation::Broken { rule, found: found() }) }
+    if holds {
+        Ok(())
+    } else {
+        Err(Violation::Broken { rule, found: found() })
+    }
 }
 
 /// Names the step in which a call failed.

@@ -23,22 +23,42 @@ const HOUR: i64 = 3_600_000_000;
 pub fn sample(table: Table, first: usize, rows: usize) -> Result<RecordBatch, ArrowError> {
     let schema = table.schema();
     let numbers = first..first + rows;
-    let columns = schema.fields().iter().map(|field| column(field, numbers.clone())).collect::<Result<Vec<_>, _>>()?;
+    let columns = schema
+        .fields()
+        .iter()
+        .map(|field| column(field, numbers.clone()))
+        .collect::<Result<Vec<_>, _>>()?;
     RecordBatch::try_new(schema, columns)
 }
 
 fn column(field: &Field, numbers: std::ops::Range<usize>) -> Result<ArrayRef, ArrowError> {
     let present = |number: usize| !field.is_nullable() || number % 3 != 1;
-    let texts = || numbers.clone().map(|number| present(number).then(|| format!("{}-{number}", field.name())));
+    let texts = || {
+        numbers
+            .clone()
+            .map(|number| present(number).then(|| format!("{}-{number}", field.name())))
+    };
     Ok(match field.data_type() {
         DataType::Utf8 => Arc::new(texts().collect::<StringArray>()),
         DataType::Dictionary(_, _) => cast(&texts().collect::<StringArray>(), field.data_type())?,
-        DataType::Binary => Arc::new(BinaryArray::from_iter(texts().map(|text| text.map(|text| [text.as_bytes(), &[0xff]].concat())))),
-        DataType::Boolean => Arc::new(numbers.map(|number| present(number).then_some(number % 2 == 0)).collect::<BooleanArray>()),
-        DataType::Int64 => Arc::new(numbers.map(|number| present(number).then_some(number as i64)).collect::<Int64Array>()),
-        DataType::Float64 => {
-            Arc::new(numbers.map(|number| present(number).then_some(number as f64 + 0.25)).collect::<Float64Array>())
-        }
+        DataType::Binary => Arc::new(BinaryArray::from_iter(
+            texts().map(|text| text.map(|text| [text.as_bytes(), &[0xff]].concat())),
+        )),
+        DataType::Boolean => Arc::new(
+            numbers
+                .map(|number| present(number).then_some(number % 2 == 0))
+                .collect::<BooleanArray>(),
+        ),
+        DataType::Int64 => Arc::new(
+            numbers
+                .map(|number| present(number).then_some(number as i64))
+                .collect::<Int64Array>(),
+        ),
+        DataType::Float64 => Arc::new(
+            numbers
+                .map(|number| present(number).then_some(number as f64 + 0.25))
+                .collect::<Float64Array>(),
+        ),
         DataType::Timestamp(_, _) => Arc::new(
             numbers
                 .map(|number| present(number).then_some(FIRST_INSTANT + number as i64 * HOUR))

@@ -32,7 +32,11 @@ pub fn sink(
     visible: impl Fn() -> Result<BTreeMap<Table, u64>, ConnectorError>,
     visibility: Visibility,
 ) -> Result<(), Violation> {
-    let case = Case { make: &make, visible: &visible, visibility };
+    let case = Case {
+        make: &make,
+        visible: &visible,
+        visibility,
+    };
     let (first, mut sink) = case.an_empty_epoch()?;
     let second = case.an_epoch_with_rows(sink.as_mut(), &first)?;
     drop(sink);
@@ -49,7 +53,11 @@ struct Case<'a, M, V> {
 }
 
 /// Rows of an event table, a table of results, and the dead letters.
-const TABLES: [(Table, usize); 3] = [(Table::Outcomes, 90), (Table::AssignmentCounts, 7), (Table::DeadLetters, 3)];
+const TABLES: [(Table, usize); 3] = [
+    (Table::Outcomes, 90),
+    (Table::AssignmentCounts, 7),
+    (Table::DeadLetters, 3),
+];
 
 impl<M, V> Case<'_, M, V>
 where
@@ -60,8 +68,11 @@ where
         let mut sink = self.made()?;
         sink.check().during(|| "checking the place".to_owned())?;
         self.sees("a check leaves nothing behind", 0)?;
-        let effect = sink.prepare(Epoch(1)).during(|| "preparing an epoch without rows".to_owned())?;
-        sink.publish(Epoch(1), &effect).during(|| "publishing an epoch without rows".to_owned())?;
+        let effect = sink
+            .prepare(Epoch(1))
+            .during(|| "preparing an epoch without rows".to_owned())?;
+        sink.publish(Epoch(1), &effect)
+            .during(|| "publishing an epoch without rows".to_owned())?;
         self.sees("an epoch without rows shows nothing", 0)?;
         Ok((effect, sink))
     }
@@ -75,16 +86,19 @@ where
         }
         sink.publish(Epoch(2), &effect).during(|| "publishing".to_owned())?;
         self.sees("what is published is seen", 2)?;
-        sink.publish(Epoch(2), &effect).during(|| "publishing again".to_owned())?;
+        sink.publish(Epoch(2), &effect)
+            .during(|| "publishing again".to_owned())?;
         self.sees("publishing again changes nothing", 2)?;
-        sink.publish(Epoch(1), empty).during(|| "publishing an earlier epoch again".to_owned())?;
+        sink.publish(Epoch(1), empty)
+            .during(|| "publishing an earlier epoch again".to_owned())?;
         self.sees("publishing an earlier epoch again changes nothing", 2)?;
         Ok(effect)
     }
 
     fn publishing_again_from_another_process(&self, epoch: Epoch, effect: &Effect) -> Result<(), Violation> {
         let mut sink = self.made()?;
-        sink.publish(epoch, &written_down(effect)?).during(|| "publishing again after a restart".to_owned())?;
+        sink.publish(epoch, &written_down(effect)?)
+            .during(|| "publishing again after a restart".to_owned())?;
         self.sees("publishing again after a restart changes nothing", 2)
     }
 
@@ -96,7 +110,8 @@ where
         let mut sink = self.made()?;
         let effect = written_down(&effect)?;
         sink.recover(&effect).during(|| "recovering".to_owned())?;
-        sink.publish(epoch, &effect).during(|| "publishing what another process prepared".to_owned())?;
+        sink.publish(epoch, &effect)
+            .during(|| "publishing what another process prepared".to_owned())?;
         self.sees("what another process prepared can be published", 3)?;
         Ok(effect)
     }
@@ -111,14 +126,17 @@ where
     fn giving_up_before_deciding(&self, epoch: Epoch, committed: &Effect) -> Result<(), Violation> {
         let mut sink = self.made()?;
         accept(sink.as_mut(), 1)?;
-        sink.prepare(epoch).during(|| "preparing what is never decided".to_owned())?;
+        sink.prepare(epoch)
+            .during(|| "preparing what is never decided".to_owned())?;
         drop(sink);
         let mut sink = self.made()?;
-        sink.recover(&written_down(committed)?).during(|| "recovering".to_owned())?;
+        sink.recover(&written_down(committed)?)
+            .during(|| "recovering".to_owned())?;
         self.sees("what was never decided is not seen", 3)?;
         accept(sink.as_mut(), 2)?;
         let effect = sink.prepare(epoch).during(|| "preparing an epoch anew".to_owned())?;
-        sink.publish(epoch, &effect).during(|| "publishing an epoch that was prepared anew".to_owned())?;
+        sink.publish(epoch, &effect)
+            .during(|| "publishing an epoch that was prepared anew".to_owned())?;
         self.sees("an epoch that was never decided can be prepared anew", 5)
     }
 
@@ -130,9 +148,14 @@ where
     fn sees(&self, rule: &'static str, times: u64) -> Result<(), Violation> {
         let mut counts = (self.visible)().during(|| format!("reading to see that {rule}"))?;
         counts.retain(|_, rows| *rows > 0);
-        let expected: BTreeMap<Table, u64> =
-            TABLES.iter().map(|(table, rows)| (*table, *rows as u64 * times)).filter(|(_, rows)| *rows > 0).collect();
-        hold(rule, counts == expected, || format!("{counts:?} instead of {expected:?}"))
+        let expected: BTreeMap<Table, u64> = TABLES
+            .iter()
+            .map(|(table, rows)| (*table, *rows as u64 * times))
+            .filter(|(_, rows)| *rows > 0)
+            .collect();
+        hold(rule, counts == expected, || {
+            format!("{counts:?} instead of {expected:?}")
+        })
     }
 }
 
@@ -140,9 +163,12 @@ where
 fn accept(sink: &mut dyn Sink, times: usize) -> Result<(), Violation> {
     for turn in 0..times {
         for (table, rows) in TABLES {
-            let batch = sample(table, turn * rows, rows)
-                .map_err(|error| Violation::Broken { rule: "every table has samples", found: error.to_string() })?;
-            sink.accept(&Output::Rows { table, batch }).during(|| format!("accepting rows of {}", table.name()))?;
+            let batch = sample(table, turn * rows, rows).map_err(|error| Violation::Broken {
+                rule: "every table has samples",
+                found: error.to_string(),
+            })?;
+            sink.accept(&Output::Rows { table, batch })
+                .during(|| format!("accepting rows of {}", table.name()))?;
         }
     }
     Ok(())
@@ -150,7 +176,10 @@ fn accept(sink: &mut dyn Sink, times: usize) -> Result<(), Violation> {
 
 fn written_down(effect: &Effect) -> Result<Effect, Violation> {
     let again = serde_json::from_str(&effect.to_string()).ok();
-    again.ok_or_else(|| Violation::Broken { rule: "an effect survives being written down", found: effect.to_string() })
+    again.ok_or_else(|| Violation::Broken {
+        rule: "an effect survives being written down",
+        found: effect.to_string(),
+    })
 }
 
 #[cfg(test)]
@@ -186,6 +215,12 @@ mod tests {
             Ok(Box::new(Eager(MemorySink::new("eager", store.clone()), 0)))
         };
         let found = sink(make, || Ok(store.row_counts()), Visibility::AtPublish);
-        assert!(matches!(found, Err(Violation::Broken { rule: "nothing is seen before it is published", .. })));
+        assert!(matches!(
+            found,
+            Err(Violation::Broken {
+                rule: "nothing is seen before it is published",
+                ..
+            })
+        ));
     }
 }

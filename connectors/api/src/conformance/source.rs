@@ -7,7 +7,9 @@ use backplane_events::EventType;
 use bytes::Bytes;
 
 use super::{During, Violation, hold};
-use crate::{Block, BlockData, ConnectorError, DecodedEvents, PartitionId, PartitionReader, Position, Read, Source, lines};
+use crate::{
+    Block, BlockData, ConnectorError, DecodedEvents, PartitionId, PartitionReader, Position, Read, Source, lines,
+};
 
 /// One record as a source gave it.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,18 +49,22 @@ const PATIENCE: Duration = Duration::from_secs(20);
 ///
 /// # Errors
 /// The first rule that is broken.
-pub fn source(
-    make: impl Fn() -> Result<Box<dyn Source>, ConnectorError>,
-) -> Result<Vec<PartitionRecords>, Violation> {
+pub fn source(make: impl Fn() -> Result<Box<dyn Source>, ConnectorError>) -> Result<Vec<PartitionRecords>, Violation> {
     let mut first = make().during(|| "making the source".to_owned())?;
     let partitions = first.discover().during(|| "discovering".to_owned())?;
     let again = first.discover().during(|| "discovering again".to_owned())?;
-    hold("partitions have a stable order", partitions == again, || format!("{partitions:?}, then {again:?}"))?;
+    hold("partitions have a stable order", partitions == again, || {
+        format!("{partitions:?}, then {again:?}")
+    })?;
     let mut distinct = partitions.clone();
     distinct.sort();
     distinct.dedup();
-    hold("a partition is there once", distinct.len() == partitions.len(), || format!("{partitions:?}"))?;
-    hold("the source under test ends", first.is_bounded(), || first.name().to_owned())?;
+    hold("a partition is there once", distinct.len() == partitions.len(), || {
+        format!("{partitions:?}")
+    })?;
+    hold("the source under test ends", first.is_bounded(), || {
+        first.name().to_owned()
+    })?;
     drop(first);
     partitions.iter().map(|id| partition(&make, &partitions, id)).collect()
 }
@@ -85,7 +91,11 @@ fn partition(
         }
         check_resumption(make, all, id, &blocks, max_bytes)?;
     }
-    Ok(PartitionRecords { id: id.clone(), name, records: reference.unwrap_or_default() })
+    Ok(PartitionRecords {
+        id: id.clone(),
+        name,
+        records: reference.unwrap_or_default(),
+    })
 }
 
 fn open(
@@ -96,8 +106,12 @@ fn open(
 ) -> Result<(Box<dyn Source>, Box<dyn PartitionReader>), Violation> {
     let mut source = make().during(|| "making the source again".to_owned())?;
     let found = source.discover().during(|| "discovering after a restart".to_owned())?;
-    hold("partitions are the same after a restart", found == all, || format!("{all:?}, then {found:?}"))?;
-    let reader = source.open(id, from).during(|| format!("opening {} at {from:?}", id.0))?;
+    hold("partitions are the same after a restart", found == all, || {
+        format!("{all:?}, then {found:?}")
+    })?;
+    let reader = source
+        .open(id, from)
+        .during(|| format!("opening {} at {from:?}", id.0))?;
     Ok((source, reader))
 }
 
@@ -105,21 +119,28 @@ fn read_all(reader: &mut dyn PartitionReader, max_bytes: usize) -> Result<Vec<Bl
     let mut blocks = Vec::new();
     let mut waiting_since = Instant::now();
     loop {
-        match reader.read(max_bytes).during(|| format!("reading after {} blocks", blocks.len()))? {
+        match reader
+            .read(max_bytes)
+            .during(|| format!("reading after {} blocks", blocks.len()))?
+        {
             Read::Block(block) => {
                 blocks.push(block);
                 waiting_since = Instant::now();
             }
             Read::Pending => {
                 let waited = waiting_since.elapsed();
-                hold("a bounded partition ends", waited < PATIENCE, || format!("pending for {waited:?}"))?;
+                hold("a bounded partition ends", waited < PATIENCE, || {
+                    format!("pending for {waited:?}")
+                })?;
                 std::thread::sleep(Duration::from_millis(1));
             }
             Read::End => break,
         }
     }
     let after = reader.read(max_bytes).during(|| "reading after the end".to_owned())?;
-    hold("after the end comes the end", matches!(after, Read::End), || format!("{after:?}"))?;
+    hold("after the end comes the end", matches!(after, Read::End), || {
+        format!("{after:?}")
+    })?;
     Ok(blocks)
 }
 
@@ -133,12 +154,19 @@ fn check_positions(blocks: &[Block], from: &Position) -> Result<(), Violation> {
             BlockData::Lines(text) => (text.len() as u64, lines::count(text)),
             BlockData::Decoded(events) => (events.records.len() as u64, 0),
         };
-        hold("a block has at least one record", offsets > 0, || format!("block {index} is empty"))?;
-        hold("positions count what blocks hold", block.end.offset == at.offset + offsets, || {
-            format!("block {index} holds {offsets}, and goes from {at:?} to {:?}", block.end)
+        hold("a block has at least one record", offsets > 0, || {
+            format!("block {index} is empty")
         })?;
+        hold(
+            "positions count what blocks hold",
+            block.end.offset == at.offset + offsets,
+            || format!("block {index} holds {offsets}, and goes from {at:?} to {:?}", block.end),
+        )?;
         hold("positions count lines", block.end.line == at.line + line_count, || {
-            format!("block {index} holds {line_count} lines, and goes from {at:?} to {:?}", block.end)
+            format!(
+                "block {index} holds {line_count} lines, and goes from {at:?} to {:?}",
+                block.end
+            )
         })?;
         if let BlockData::Lines(text) = &block.data {
             hold(
@@ -161,23 +189,42 @@ fn check_resumption(
 ) -> Result<(), Violation> {
     let stride = blocks.len().div_ceil(RESUMPTIONS).max(1);
     let last = blocks.len().saturating_sub(1);
-    for (index, block) in blocks.iter().enumerate().filter(|(index, _)| index % stride == 0 || *index == last) {
+    for (index, block) in blocks
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| index % stride == 0 || *index == last)
+    {
         let written = serde_json::to_string(&block.end).unwrap_or_default();
         let from: Option<Position> = serde_json::from_str(&written).ok();
-        hold("a position survives being written down", from.as_ref() == Some(&block.end), || written)?;
+        hold(
+            "a position survives being written down",
+            from.as_ref() == Some(&block.end),
+            || written,
+        )?;
         let (_source, mut reader) = open(make, all, id, from.as_ref())?;
         let rest = read_all(reader.as_mut(), max_bytes)?;
         check_positions(&rest, &block.end)?;
         let expected = records(blocks.get(index + 1..).unwrap_or_default())?;
-        same_records("reading on from a block's end gives what follows", &expected, &records(&rest)?)?;
+        same_records(
+            "reading on from a block's end gives what follows",
+            &expected,
+            &records(&rest)?,
+        )?;
     }
     Ok(())
 }
 
 fn same_records(rule: &'static str, expected: &[Record], found: &[Record]) -> Result<(), Violation> {
-    let differs = expected.iter().zip(found).position(|(expected, found)| expected != found);
-    hold(rule, differs.is_none(), || format!("record {} differs", differs.unwrap_or_default()))?;
-    hold(rule, expected.len() == found.len(), || format!("{} records instead of {}", found.len(), expected.len()))
+    let differs = expected
+        .iter()
+        .zip(found)
+        .position(|(expected, found)| expected != found);
+    hold(rule, differs.is_none(), || {
+        format!("record {} differs", differs.unwrap_or_default())
+    })?;
+    hold(rule, expected.len() == found.len(), || {
+        format!("{} records instead of {}", found.len(), expected.len())
+    })
 }
 
 fn records(blocks: &[Block]) -> Result<Vec<Record>, Violation> {
@@ -186,7 +233,10 @@ fn records(blocks: &[Block]) -> Result<Vec<Record>, Violation> {
         match &block.data {
             BlockData::Lines(text) => {
                 let body = text.strip_suffix(b"\n").unwrap_or(text);
-                records.extend(body.split(|byte| *byte == b'\n').map(|line| Record::Line(text.slice_ref(line))));
+                records.extend(
+                    body.split(|byte| *byte == b'\n')
+                        .map(|line| Record::Line(text.slice_ref(line))),
+                );
             }
             BlockData::Decoded(events) => rows(events, &mut records)?,
         }
@@ -201,9 +251,15 @@ fn rows(events: &DecodedEvents, records: &mut Vec<Record>) -> Result<(), Violati
     })?;
     for record in &events.records {
         let row = record.row as usize;
-        let batch = events.batches.iter().find(|(of, batch)| *of == record.event_type && row < batch.num_rows());
+        let batch = events
+            .batches
+            .iter()
+            .find(|(of, batch)| *of == record.event_type && row < batch.num_rows());
         let Some((event_type, batch)) = batch else {
-            return Err(Violation::Broken { rule: "a record is in its batch", found: format!("{record:?}") });
+            return Err(Violation::Broken {
+                rule: "a record is in its batch",
+                found: format!("{record:?}"),
+            });
         };
         records.push(Record::Row(*event_type, batch.slice(row, 1)));
     }
@@ -248,8 +304,17 @@ mod tests {
     fn a_source_that_loses_a_record_on_resumption_is_found_out() {
         let make = || -> Result<Box<dyn Source>, ConnectorError> {
             let text = "1\n2\n3\n".to_owned();
-            Ok(Box::new(Forgetful(MemorySource::bounded("memory", [("p".to_owned(), text.into())]))))
+            Ok(Box::new(Forgetful(MemorySource::bounded(
+                "memory",
+                [("p".to_owned(), text.into())],
+            ))))
         };
-        assert!(matches!(source(make), Err(Violation::Broken { rule: "blocks follow each other without a gap", .. })));
+        assert!(matches!(
+            source(make),
+            Err(Violation::Broken {
+                rule: "blocks follow each other without a gap",
+                ..
+            })
+        ));
     }
 }
