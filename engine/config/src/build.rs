@@ -7,10 +7,11 @@
 use std::path::PathBuf;
 
 use crate::{
-    Aggregation, AllocationEpoch, Auth, ByteSize, Checkpoint, Config, Correction, Covariate, Crossovers, DeadLetter, Design, Engine,
-    Experiment, FileSink, FileSource, Format, LakeSink, LakeSource, Metric, MetricDefinition, MetricType, Micros, Peeking, Plan, Query,
-    Role, SampleRatioMismatch, Secret, Section, Segment, Server, Signals, Sink, SinkKind, Source, SourceKind, Spending, StdinSource,
-    StorageUrl, Take, TerminalSink, Time, Timestamp, Window, WindowKind, Winsorize, scalar,
+    Aggregation, AllocationEpoch, Auth, ByteSize, Checkpoint, Config, Correction, Covariate, Crossovers, DeadLetter,
+    Design, Engine, Experiment, FileSink, FileSource, Format, LakeSink, LakeSource, Metric, MetricDefinition,
+    MetricType, Micros, Peeking, Plan, Query, Role, SampleRatioMismatch, Secret, Section, Segment, Server, Signals,
+    Sink, SinkKind, Source, SourceKind, Spending, StdinSource, StorageUrl, Take, TerminalSink, Time, Timestamp, Window,
+    WindowKind, Winsorize, scalar,
     tree::{Node, Origin, Value},
 };
 
@@ -27,17 +28,26 @@ pub(crate) fn config(root: &Node) -> Config {
 
 fn metric(node: &Node) -> Metric {
     let definition = match node.get("ratio") {
-        Some(ratio) => MetricDefinition::Ratio { numerator: text(ratio, "numerator"), denominator: text(ratio, "denominator") },
+        Some(ratio) => MetricDefinition::Ratio {
+            numerator: text(ratio, "numerator"),
+            denominator: text(ratio, "denominator"),
+        },
         None => MetricDefinition::Fold {
             metric_type: named(node, "type", MetricType::from_name).unwrap_or(MetricType::Continuous),
             aggregation: named(node, "aggregation", Aggregation::from_name).unwrap_or(Aggregation::Sum),
             winsorize: node
                 .get("winsorize")
-                .map(|caps| Winsorize { lower: real(caps, "lower"), upper: real(caps, "upper") })
+                .map(|caps| Winsorize {
+                    lower: real(caps, "lower"),
+                    upper: real(caps, "upper"),
+                })
                 .unwrap_or_default(),
         },
     };
-    let covariate = |node: &Node| Covariate { metric: text(node, "metric"), period: duration(node, "period") };
+    let covariate = |node: &Node| Covariate {
+        metric: text(node, "metric"),
+        period: duration(node, "period"),
+    };
     Metric {
         name: text(node, "name"),
         definition,
@@ -52,8 +62,18 @@ fn metric(node: &Node) -> Metric {
 
 fn experiment(node: &Node) -> Experiment {
     let allocation = match node.get("allocation") {
-        Some(shares @ Node { value: Value::Map(_), .. }) => vec![AllocationEpoch { from: None, shares: weights(shares) }],
-        Some(Node { value: Value::List(epochs), .. }) => epochs.iter().map(allocation_epoch).collect(),
+        Some(
+            shares @ Node {
+                value: Value::Map(_), ..
+            },
+        ) => vec![AllocationEpoch {
+            from: None,
+            shares: weights(shares),
+        }],
+        Some(Node {
+            value: Value::List(epochs),
+            ..
+        }) => epochs.iter().map(allocation_epoch).collect(),
         _ => Vec::new(),
     };
     Experiment {
@@ -63,18 +83,31 @@ fn experiment(node: &Node) -> Experiment {
         metrics: node.get("metrics").map(texts_of),
         attribution_window: read(node, "attributionWindow", |text| Micros::parse(text).ok()),
         starts_at: instant(node, "startsAt"),
-        segments: node.get("segments").map(texts_of).unwrap_or_default().iter().filter_map(|text| Segment::parse(text)).collect(),
+        segments: node
+            .get("segments")
+            .map(texts_of)
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|text| Segment::parse(text))
+            .collect(),
         plan: node.get("plan").map(plan),
     }
 }
 
 fn allocation_epoch(node: &Node) -> AllocationEpoch {
-    AllocationEpoch { from: instant(node, "from"), shares: weights(part(node, "shares")) }
+    AllocationEpoch {
+        from: instant(node, "from"),
+        shares: weights(part(node, "shares")),
+    }
 }
 
 fn weights(shares: &Node) -> Vec<(String, f64)> {
     let weight = |node: &Node| node.text().and_then(scalar::real).unwrap_or_default();
-    shares.entries().iter().map(|entry| (entry.key.clone(), weight(&entry.node))).collect()
+    shares
+        .entries()
+        .iter()
+        .map(|entry| (entry.key.clone(), weight(&entry.node)))
+        .collect()
 }
 
 fn plan(node: &Node) -> Plan {
@@ -106,7 +139,9 @@ fn engine(node: &Node) -> Engine {
         sinks: list(node, "sinks", sink),
         dead_letter: dead_letter(part(node, "deadLetter")),
         checkpoint: checkpoint(part(node, "checkpoint")),
-        parallelism: count(node, "parallelism").and_then(|shards| usize::try_from(shards).ok()).unwrap_or(1),
+        parallelism: count(node, "parallelism")
+            .and_then(|shards| usize::try_from(shards).ok())
+            .unwrap_or(1),
         memory: read(node, "memory", |text| ByteSize::parse(text).ok()).unwrap_or_default(),
         server: server(part(node, "server")),
     }
@@ -116,24 +151,41 @@ fn source(node: &Node) -> Source {
     let options = part(node, "options");
     let format = named(options, "format", Format::from_name).unwrap_or_default();
     let kind = match node.get("type").and_then(Node::text) {
-        Some("file") => SourceKind::File(FileSource { paths: texts(options, "paths"), follow: flag(options, "follow"), format }),
+        Some("file") => SourceKind::File(FileSource {
+            paths: texts(options, "paths"),
+            follow: flag(options, "follow"),
+            format,
+        }),
         Some("lake") => SourceKind::Lake(LakeSource { url: storage(options) }),
         _ => SourceKind::Stdin(StdinSource { format }),
     };
-    Source { name: text(node, "name"), kind }
+    Source {
+        name: text(node, "name"),
+        kind,
+    }
 }
 
 fn sink(node: &Node) -> Sink {
     let options = part(node, "options");
     let kind = match node.get("type").and_then(Node::text) {
         Some("lake") => SinkKind::Lake(LakeSink { url: storage(options) }),
-        Some("file") => SinkKind::File(FileSink { path: PathBuf::from(text(options, "path")) }),
+        Some("file") => SinkKind::File(FileSink {
+            path: PathBuf::from(text(options, "path")),
+        }),
         _ => SinkKind::Terminal(TerminalSink {}),
     };
-    let mut take: Vec<Take> = texts(node, "take").iter().filter_map(|name| Take::from_name(name)).collect();
+    let mut take: Vec<Take> = texts(node, "take")
+        .iter()
+        .filter_map(|name| Take::from_name(name))
+        .collect();
     take.sort_unstable();
     take.dedup();
-    Sink { name: text(node, "name"), kind, take, counts_as_look: flag(node, "countsAsLook") }
+    Sink {
+        name: text(node, "name"),
+        kind,
+        take,
+        counts_as_look: flag(node, "countsAsLook"),
+    }
 }
 
 fn dead_letter(node: &Node) -> DeadLetter {
@@ -153,10 +205,17 @@ fn time(node: &Node) -> Time {
 fn window(node: &Node) -> Window {
     let size = duration(node, "size");
     let kind = match node.get("type").and_then(Node::text) {
-        Some("hop") => WindowKind::Hop { size, slide: duration(node, "slide") },
+        Some("hop") => WindowKind::Hop {
+            size,
+            slide: duration(node, "slide"),
+        },
         _ => WindowKind::Tumble { size },
     };
-    Window { name: text(node, "name"), kind, offset: duration(node, "offset") }
+    Window {
+        name: text(node, "name"),
+        kind,
+        offset: duration(node, "offset"),
+    }
 }
 
 fn signals(node: &Node) -> Signals {
@@ -180,14 +239,21 @@ fn signals(node: &Node) -> Signals {
 }
 
 fn query(node: &Node) -> Query {
-    Query { name: text(node, "name"), window: text(node, "window"), sql: text(node, "sql"), sinks: texts(node, "sinks") }
+    Query {
+        name: text(node, "name"),
+        window: text(node, "window"),
+        sql: text(node, "sql"),
+        sinks: texts(node, "sinks"),
+    }
 }
 
 fn checkpoint(node: &Node) -> Checkpoint {
     Checkpoint {
         interval: duration(node, "interval"),
         url: node.get("url").map(|_| storage(node)),
-        retain: count(node, "retain").and_then(|retain| u32::try_from(retain).ok()).unwrap_or_default(),
+        retain: count(node, "retain")
+            .and_then(|retain| u32::try_from(retain).ok())
+            .unwrap_or_default(),
     }
 }
 
@@ -196,17 +262,26 @@ fn server(node: &Node) -> Server {
     Server {
         http: read(node, "http", |text| text.parse().ok()),
         sql: read(node, "sql", |text| text.parse().ok()),
-        auth: Auth { tokens: tokens.items().iter().filter_map(Node::text).map(Secret::new).collect() },
+        auth: Auth {
+            tokens: tokens.items().iter().filter_map(Node::text).map(Secret::new).collect(),
+        },
     }
 }
 
 fn list<T>(node: &Node, key: &str, item: fn(&Node) -> T) -> Vec<T> {
-    node.get(key).map(|list| list.items().iter().map(item).collect()).unwrap_or_default()
+    node.get(key)
+        .map(|list| list.items().iter().map(item).collect())
+        .unwrap_or_default()
 }
 
 /// The mapping under a key; an empty one where there is none.
 fn part<'a>(node: &'a Node, key: &str) -> &'a Node {
-    static NOTHING: Node = Node { value: Value::Map(Vec::new()), origin: Origin::Default, substituted: None, secret: false };
+    static NOTHING: Node = Node {
+        value: Value::Map(Vec::new()),
+        origin: Origin::Default,
+        substituted: None,
+        secret: false,
+    };
     node.get(key).unwrap_or(&NOTHING)
 }
 

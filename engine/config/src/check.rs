@@ -16,7 +16,11 @@ use crate::{
 
 /// Checks a whole document, the root key taken off.
 pub(crate) fn check(root: &Node, keys_in_any_case: bool, findings: &mut Findings) -> Node {
-    Checker { keys_in_any_case, findings }.object(root, &ROOT, "")
+    Checker {
+        keys_in_any_case,
+        findings,
+    }
+    .object(root, &ROOT, "")
 }
 
 struct Checker<'a> {
@@ -30,7 +34,11 @@ impl Checker<'_> {
         let Value::Map(entries) = &node.value else {
             let message = format!("a mapping is expected, this is {}", node.kind_in_words());
             self.findings.error(&node.origin, path, message);
-            return self.object(&Node::new(Value::Map(Vec::new()), node.origin.clone()), &UNCHECKED, path);
+            return self.object(
+                &Node::new(Value::Map(Vec::new()), node.origin.clone()),
+                &UNCHECKED,
+                path,
+            );
         };
         let given = self.sort_out(entries, shape, path);
         let chosen = self.chosen_type(node, &given, shape, path);
@@ -41,24 +49,43 @@ impl Checker<'_> {
             let checked = match found {
                 Some(entry) => {
                     if key.without_effect {
-                        self.findings.warning(&entry.key_origin, &below, "is checked, but has no effect in this version");
+                        self.findings.warning(
+                            &entry.key_origin,
+                            &below,
+                            "is checked, but has no effect in this version",
+                        );
                     }
-                    Some((entry.key_origin.clone(), self.value(&entry.node, key.kind, chosen, &below)))
+                    Some((
+                        entry.key_origin.clone(),
+                        self.value(&entry.node, key.kind, chosen, &below),
+                    ))
                 }
-                None => self.absent(node, key, chosen, &below).map(|value| (Origin::Default, value)),
+                None => self
+                    .absent(node, key, chosen, &below)
+                    .map(|value| (Origin::Default, value)),
             };
             if let Some((key_origin, value)) = checked {
-                effective.push(Entry { key: key.name.to_owned(), key_origin, node: value });
+                effective.push(Entry {
+                    key: key.name.to_owned(),
+                    key_origin,
+                    node: value,
+                });
             }
         }
         Node::new(Value::Map(effective), node.origin.clone())
     }
 
     /// The entries by the table's spelling of their keys; reports the unknown and the repeated ones.
-    fn sort_out<'n>(&mut self, entries: &'n [Entry], shape: &'static Shape, path: &str) -> HashMap<&'static str, &'n Entry> {
+    fn sort_out<'n>(
+        &mut self,
+        entries: &'n [Entry],
+        shape: &'static Shape,
+        path: &str,
+    ) -> HashMap<&'static str, &'n Entry> {
         let mut given: HashMap<&'static str, &Entry> = HashMap::new();
         for entry in entries {
-            let same = |name: &str| name == entry.key || (self.keys_in_any_case && name.eq_ignore_ascii_case(&entry.key));
+            let same =
+                |name: &str| name == entry.key || (self.keys_in_any_case && name.eq_ignore_ascii_case(&entry.key));
             match shape.keys.iter().find(|key| same(key.name)) {
                 Some(key) if given.contains_key(key.name) => self.repeated(entry, path),
                 Some(key) => {
@@ -77,14 +104,20 @@ impl Checker<'_> {
         let message = match suggestion {
             Some(_) => format!("unknown key {:?}", entry.key),
             None if shape.keys.is_empty() => format!("unknown key {:?}; there are none here", entry.key),
-            None => format!("unknown key {:?}; known here: {}", entry.key, names.collect::<Vec<_>>().join(", ")),
+            None => format!(
+                "unknown key {:?}; known here: {}",
+                entry.key,
+                names.collect::<Vec<_>>().join(", ")
+            ),
         };
-        self.findings.error_with_suggestion(&entry.key_origin, &member(path, &entry.key), message, suggestion);
+        self.findings
+            .error_with_suggestion(&entry.key_origin, &member(path, &entry.key), message, suggestion);
     }
 
     fn repeated(&mut self, entry: &Entry, path: &str) {
         let message = format!("the key {:?} is given twice", entry.key);
-        self.findings.error(&entry.key_origin, &member(path, &entry.key), message);
+        self.findings
+            .error(&entry.key_origin, &member(path, &entry.key), message);
     }
 
     /// The type that the mapping's `type` names, if it has one and it is known.
@@ -105,10 +138,20 @@ impl Checker<'_> {
         let name = entry.map_or(default, |entry| entry.node.text())?;
         let below = member(path, key.name);
         let known = shape.types.iter().find(|known| known.name.eq_ignore_ascii_case(name));
-        let available = || shape.types.iter().filter(|known| known.available).map(|known| known.name);
+        let available = || {
+            shape
+                .types
+                .iter()
+                .filter(|known| known.available)
+                .map(|known| known.name)
+        };
         match known {
             Some(known) if !known.available => {
-                let message = format!("{} is not available in this version; use {}", known.name, one_of(available()));
+                let message = format!(
+                    "{} is not available in this version; use {}",
+                    known.name,
+                    one_of(available())
+                );
                 self.findings.error(place, &below, message);
             }
             Some(_) => {}
@@ -136,7 +179,11 @@ impl Checker<'_> {
             (Presence::Empty, _) => Some(Node::new(Value::List(Vec::new()), Origin::Default)),
             // what a type requires is missed where the type stands
             (Presence::Optional, Kind::TypeOptions) => match chosen {
-                Some(Type { options: Options::Known(shape), available: true, .. }) => {
+                Some(Type {
+                    options: Options::Known(shape),
+                    available: true,
+                    ..
+                }) => {
                     let nothing = Node::new(Value::Map(Vec::new()), parent.origin.clone());
                     let mut options = self.object(&nothing, shape, path);
                     options.origin = Origin::Default;
@@ -160,7 +207,10 @@ impl Checker<'_> {
                 self.list(node, *of, false, path)
             }
             Kind::TypeOptions => match chosen {
-                Some(Type { options: Options::Known(shape), .. }) => self.object(node, shape, path),
+                Some(Type {
+                    options: Options::Known(shape),
+                    ..
+                }) => self.object(node, shape, path),
                 Some(_) => self.free_map(node, false, path),
                 // the type is wrong, which has been said
                 None => node.clone(),
@@ -168,7 +218,10 @@ impl Checker<'_> {
             // unknown types are reported where the type is chosen
             Kind::TypeName if node.text().is_some() => {
                 let canonical = chosen.map_or_else(|| node.text().unwrap_or_default(), |known| known.name);
-                Node { substituted: node.substituted.clone(), ..Node::quoted(canonical, node.origin.clone()) }
+                Node {
+                    substituted: node.substituted.clone(),
+                    ..Node::quoted(canonical, node.origin.clone())
+                }
             }
             Kind::Allocation => self.allocation(node, path),
             Kind::Shares => self.shares(node, path),
@@ -190,7 +243,8 @@ impl Checker<'_> {
                 }
             }
             Err(wrong) => {
-                self.findings.error_with_suggestion(&node.origin, path, wrong.message, wrong.suggestion);
+                self.findings
+                    .error_with_suggestion(&node.origin, path, wrong.message, wrong.suggestion);
             }
         }
         effective
@@ -198,13 +252,21 @@ impl Checker<'_> {
 
     fn list(&mut self, node: &Node, of: Kind, may_be_empty: bool, path: &str) -> Node {
         let Value::List(items) = &node.value else {
-            self.findings.error(&node.origin, path, format!("a list is expected, this is {}", node.kind_in_words()));
+            self.findings.error(
+                &node.origin,
+                path,
+                format!("a list is expected, this is {}", node.kind_in_words()),
+            );
             return Node::new(Value::List(Vec::new()), node.origin.clone());
         };
         if items.is_empty() && !may_be_empty {
-            self.findings.error(&node.origin, path, "at least one entry is expected");
+            self.findings
+                .error(&node.origin, path, "at least one entry is expected");
         }
-        let checked = items.iter().enumerate().map(|(index, item)| self.value(item, of, None, &element(path, index)));
+        let checked = items
+            .iter()
+            .enumerate()
+            .map(|(index, item)| self.value(item, of, None, &element(path, index)));
         let items = checked.collect();
         Node::new(Value::List(items), node.origin.clone())
     }
@@ -226,7 +288,11 @@ impl Checker<'_> {
 
     fn shares(&mut self, node: &Node, path: &str) -> Node {
         let Value::Map(entries) = &node.value else {
-            self.findings.error(&node.origin, path, format!("shares by variant are expected, this is {}", node.kind_in_words()));
+            self.findings.error(
+                &node.origin,
+                path,
+                format!("shares by variant are expected, this is {}", node.kind_in_words()),
+            );
             return Node::new(Value::Map(Vec::new()), node.origin.clone());
         };
         self.repetitions(entries, path);
@@ -237,7 +303,11 @@ impl Checker<'_> {
                 self.findings.error(&entry.key_origin, &below, "a variant has no name");
             }
             let share = self.scalar(&entry.node, Kind::NOT_NEGATIVE, &below);
-            shares.push(Entry { key: entry.key.clone(), key_origin: entry.key_origin.clone(), node: share });
+            shares.push(Entry {
+                key: entry.key.clone(),
+                key_origin: entry.key_origin.clone(),
+                node: share,
+            });
         }
         Node::new(Value::Map(shares), node.origin.clone())
     }
@@ -245,13 +315,21 @@ impl Checker<'_> {
     /// A mapping with keys of the user's own.
     fn free_map(&mut self, node: &Node, text_only: bool, path: &str) -> Node {
         let Value::Map(entries) = &node.value else {
-            self.findings.error(&node.origin, path, format!("a mapping is expected, this is {}", node.kind_in_words()));
+            self.findings.error(
+                &node.origin,
+                path,
+                format!("a mapping is expected, this is {}", node.kind_in_words()),
+            );
             return Node::new(Value::Map(Vec::new()), node.origin.clone());
         };
         if text_only {
-            for entry in entries.iter().filter(|entry| !matches!(entry.node.value, Value::Scalar { .. })) {
+            for entry in entries
+                .iter()
+                .filter(|entry| !matches!(entry.node.value, Value::Scalar { .. }))
+            {
                 let message = format!("text is expected, this is {}", entry.node.kind_in_words());
-                self.findings.error(&entry.node.origin, &member(path, &entry.key), message);
+                self.findings
+                    .error(&entry.node.origin, &member(path, &entry.key), message);
             }
         }
         self.free(node, path)

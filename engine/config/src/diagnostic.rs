@@ -1,6 +1,6 @@
 //! What is wrong with a document, and where.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use serde::Serialize;
 
@@ -67,11 +67,17 @@ impl fmt::Display for Diagnostic {
 pub(crate) struct Findings {
     file: String,
     found: Vec<Diagnostic>,
+    /// The paths of errors, in order, so that a document of many errors is not searched for each of its rules.
+    wrong: BTreeSet<String>,
 }
 
 impl Findings {
     pub fn new(file: &str) -> Self {
-        Self { file: file.to_owned(), found: Vec::new() }
+        Self {
+            file: file.to_owned(),
+            found: Vec::new(),
+            wrong: BTreeSet::new(),
+        }
     }
 
     pub fn error(&mut self, origin: &Origin, path: &str, message: impl Into<String>) {
@@ -92,19 +98,45 @@ impl Findings {
             Origin::Set => ("--set".to_owned(), None, None),
             Origin::Default => (self.file.clone(), None, None),
         };
-        self.found.push(Diagnostic { severity, file, line, column, path: path.to_owned(), message, suggestion });
+        if severity == Severity::Error {
+            self.wrong.insert(path.to_owned());
+        }
+        self.found.push(Diagnostic {
+            severity,
+            file,
+            line,
+            column,
+            path: path.to_owned(),
+            message,
+            suggestion,
+        });
     }
 
-    /// Whether an error lies at this path or below it.
-    pub fn has_error_under(&self, path: &str) -> bool {
-        self.found.iter().filter(|finding| finding.severity == Severity::Error).any(|finding| {
-            finding.path.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-        })
+    /// Whether an error lies at this path, below it, or at something that it is a part of.
+    pub fn concern(&self, path: &str) -> bool {
+        let ends = path
+            .char_indices()
+            .filter(|(_, letter)| matches!(letter, '.' | '['))
+            .map(|(index, _)| index);
+        let mut above = ends.chain([path.len()]).filter_map(|end| path.get(..end));
+        self.wrong.contains("")
+            || above.any(|part| self.wrong.contains(part))
+            || self.lie_below(path, '.')
+            || self.lie_below(path, '[')
+    }
+
+    fn lie_below(&self, path: &str, sign: char) -> bool {
+        let begin = format!("{path}{sign}");
+        self.wrong
+            .range(begin.clone()..)
+            .next()
+            .is_some_and(|next| next.starts_with(&begin))
     }
 
     /// All findings, by place; those of one place in the order in which they were found.
     pub fn into_sorted(mut self) -> Vec<Diagnostic> {
-        self.found.sort_by_key(|finding| (finding.line.unwrap_or(0), finding.column.unwrap_or(0)));
+        self.found
+            .sort_by_key(|finding| (finding.line.unwrap_or(0), finding.column.unwrap_or(0)));
         self.found.dedup();
         self.found
     }
@@ -113,14 +145,23 @@ impl Findings {
 /// The candidate that was probably meant by `word`, if one is near enough.
 pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wanted = letters(word);
-    let allowed = (wanted.chars().count() / 3).clamp(1, 3);
-    let distances = candidates.into_iter().map(|candidate| (strsim::damerau_levenshtein(&wanted, &letters(candidate)), candidate));
-    distances.filter(|(distance, _)| *distance <= allowed).min_by_key(|(distance, _)| *distance).map(|(_, candidate)| candidate)
+    let near = candidates.into_iter().filter_map(|candidate| {
+        let known = letters(candidate);
+        let allowed = (wanted.chars().count().max(known.chars().count()) / 3).min(3);
+        let distance = strsim::damerau_levenshtein(&wanted, &known);
+        (distance <= allowed).then_some((distance, candidate))
+    });
+    near.min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
 }
 
 /// Without the differences of snake case, kebab case and camel case; no longer than any name that could be meant.
 fn letters(word: &str) -> String {
-    word.chars().filter(|letter| !matches!(letter, '_' | '-' | ' ')).take(80).flat_map(char::to_lowercase).collect()
+    word.chars()
+        .filter(|letter| !matches!(letter, '_' | '-' | ' '))
+        .take(80)
+        .flat_map(char::to_lowercase)
+        .collect()
 }
 
 /// `a.b` of `a` and `b`; keys with characters of their own meaning are quoted: `a["b.c"]`.
@@ -146,12 +187,20 @@ mod tests {
     #[test]
     fn a_finding_reads_as_one_line() {
         let mut findings = Findings::new("job.yaml");
-        findings.error_with_suggestion(&Origin::File { line: 3, column: 5 }, "engine.jb", "unknown key".to_owned(), Some("job"));
+        findings.error_with_suggestion(
+            &Origin::File { line: 3, column: 5 },
+            "engine.jb",
+            "unknown key".to_owned(),
+            Some("job"),
+        );
         findings.warning(&Origin::Set, "engine.memory", "has no effect");
         let lines: Vec<String> = findings.into_sorted().iter().map(ToString::to_string).collect();
         assert_eq!(
             lines,
-            ["--set: warning: engine.memory: has no effect", "job.yaml:3:5: error: engine.jb: unknown key (did you mean job?)"]
+            [
+                "--set: warning: engine.memory: has no effect",
+                "job.yaml:3:5: error: engine.jb: unknown key (did you mean job?)"
+            ]
         );
     }
 
@@ -162,15 +211,28 @@ mod tests {
         assert_eq!(nearest("max_out_of_orderness", words), Some("maxOutOfOrderness"));
         assert_eq!(nearest("Sinks", words), Some("sinks"));
         assert_eq!(nearest("jbo", words), Some("job"));
+        assert_eq!(nearest("jb", words), Some("job"));
         assert_eq!(nearest("kafka", words), None);
+        assert_eq!(nearest("c", ["a", "b"]), None);
     }
 
     #[test]
-    fn errors_are_found_under_a_path_and_not_under_its_namesakes() {
+    fn errors_concern_what_they_are_in_and_what_is_in_them_and_no_namesakes() {
         let mut findings = Findings::new("job.yaml");
         findings.error(&Origin::Default, "engine.windows[1].size", "bad");
-        assert!(findings.has_error_under("engine.windows[1]"));
-        assert!(!findings.has_error_under("engine.windows[10]"));
-        assert!(!findings.has_error_under("engine.win"));
+        for concerned in [
+            "engine",
+            "engine.windows",
+            "engine.windows[1]",
+            "engine.windows[1].size",
+            "engine.windows[1].size.x",
+        ] {
+            assert!(findings.concern(concerned), "{concerned}");
+        }
+        for other in ["engine.windows[10]", "engine.windows[1].name", "engine.win", "metrics"] {
+            assert!(!findings.concern(other), "{other}");
+        }
+        findings.error(&Origin::Default, "", "no mapping");
+        assert!(findings.concern("metrics"));
     }
 }

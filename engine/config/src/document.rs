@@ -29,7 +29,10 @@ impl Syntax {
     /// By the name's ending, else by the first character: a brace begins JSON.
     #[must_use]
     pub fn of(name: &str, text: &str) -> Self {
-        let ending = Path::new(name).extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+        let ending = Path::new(name)
+            .extension()
+            .and_then(|ending| ending.to_str())
+            .unwrap_or_default();
         match ending.to_ascii_lowercase().as_str() {
             "json" => Self::Json,
             "yaml" | "yml" => Self::Yaml,
@@ -57,7 +60,10 @@ impl Document {
     /// [`ConfigError::Invalid`] where it is no YAML or JSON.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let name = path.display().to_string();
-        let text = read_text(path).map_err(|message| ConfigError::Unreadable { file: name.clone(), message })?;
+        let text = read_text(path).map_err(|message| ConfigError::Unreadable {
+            file: name.clone(),
+            message,
+        })?;
         let syntax = Syntax::of(&name, &text);
         Self::parse(&name, &text, syntax)
     }
@@ -72,20 +78,32 @@ impl Document {
             Syntax::Yaml => yaml::parse(text),
             Syntax::Json => json::parse(text),
         };
-        let root = parsed.map_err(|error| invalid(name, error))?.ok_or_else(|| ConfigError::Unreadable {
-            file: name.to_owned(),
-            message: "the configuration is empty; `backplane schema` says what can stand in it".to_owned(),
-        })?;
+        let root = parsed
+            .map_err(|error| invalid(name, error))?
+            .ok_or_else(|| ConfigError::Unreadable {
+                file: name.to_owned(),
+                message: "the configuration is empty; `backplane schema` says what can stand in it".to_owned(),
+            })?;
         let mut findings = Findings::new(name);
         let root = without_root_key(root, syntax, &mut findings);
-        Ok(Self { name: name.to_owned(), syntax, root, findings })
+        Ok(Self {
+            name: name.to_owned(),
+            syntax,
+            root,
+            findings,
+        })
     }
 
     /// An empty document, for a configuration that is made of overrides alone.
     #[must_use]
     pub fn empty(name: &str) -> Self {
         let root = Node::new(Value::Map(Vec::new()), Origin::Default);
-        Self { name: name.to_owned(), syntax: Syntax::Yaml, root, findings: Findings::new(name) }
+        Self {
+            name: name.to_owned(),
+            syntax: Syntax::Yaml,
+            root,
+            findings: Findings::new(name),
+        }
     }
 
     /// Puts a value at a path, as `--set path=value` does: `value` is YAML (`2`, `30s`, `[a, b]`, `{ name: hourly, ... }`), the index
@@ -94,7 +112,10 @@ impl Document {
     /// # Errors
     /// [`ConfigError::Override`] where the path is malformed or leads through a value that has no parts, or the value is no YAML.
     pub fn set(&mut self, path: &str, value: &str) -> Result<(), ConfigError> {
-        let wrong = |message: String| ConfigError::Override { argument: path.to_owned(), message };
+        let wrong = |message: String| ConfigError::Override {
+            argument: path.to_owned(),
+            message,
+        };
         let steps = path::parse(path).map_err(wrong)?;
         let mut node = match yaml::parse(value) {
             Ok(node) => node.unwrap_or_else(|| Node::new(Value::Null, Origin::Set)),
@@ -134,7 +155,9 @@ fn read_text(path: &Path) -> Result<String, String> {
         _ => format!("the file cannot be read: {error}"),
     })?;
     // a pipe has no length beforehand
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| format!("the file cannot be read: {error}"))?;
+    file.take(MAX_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| format!("the file cannot be read: {error}"))?;
     if bytes.len() as u64 > MAX_BYTES {
         return Err("the file is larger than 4 MiB, which no configuration is; check the path".to_owned());
     }
@@ -142,7 +165,11 @@ fn read_text(path: &Path) -> Result<String, String> {
         return Err("the file is empty; `backplane schema` says what can stand in it".to_owned());
     }
     let text = String::from_utf8(bytes).map_err(|_| "the file is not text in UTF-8; check the path")?;
-    if text.contains('\0') { Err("the file is not text; check the path".to_owned()) } else { Ok(text) }
+    if text.contains('\0') {
+        Err("the file is not text; check the path".to_owned())
+    } else {
+        Ok(text)
+    }
 }
 
 fn invalid(name: &str, error: SyntaxError) -> ConfigError {
@@ -163,7 +190,14 @@ fn invalid(name: &str, error: SyntaxError) -> ConfigError {
 
 /// What stands under `experimentFramework`, where that key is; nothing may stand beside it.
 fn without_root_key(root: Node, syntax: Syntax, findings: &mut Findings) -> Node {
-    let Node { value: Value::Map(entries), origin, .. } = root else { return root };
+    let Node {
+        value: Value::Map(entries),
+        origin,
+        ..
+    } = root
+    else {
+        return root;
+    };
     let is_root = |key: &str| key == ROOT_KEY || (syntax == Syntax::Json && key.eq_ignore_ascii_case(ROOT_KEY));
     if !entries.iter().any(|entry| is_root(&entry.key)) {
         return Node::new(Value::Map(entries), origin);
@@ -199,13 +233,18 @@ fn put(node: &mut Node, steps: &[Step], value: Node, syntax: Syntax) -> Result<(
     let kind = node.kind_in_words();
     match (step, &mut node.value) {
         (Step::Key(key), Value::Map(entries)) => {
-            let same = |entry: &Entry| entry.key == *key || (syntax == Syntax::Json && entry.key.eq_ignore_ascii_case(key));
+            let same =
+                |entry: &Entry| entry.key == *key || (syntax == Syntax::Json && entry.key.eq_ignore_ascii_case(key));
             if let Some(entry) = entries.iter_mut().find(|entry| same(entry)) {
                 return put(&mut entry.node, below, value, syntax);
             }
             let mut fresh = Node::new(Value::Null, Origin::Set);
             put(&mut fresh, below, value, syntax)?;
-            entries.push(Entry { key: key.clone(), key_origin: Origin::Set, node: fresh });
+            entries.push(Entry {
+                key: key.clone(),
+                key_origin: Origin::Set,
+                node: fresh,
+            });
             Ok(())
         }
         (Step::Index(index), Value::List(items)) => {

@@ -68,8 +68,16 @@ impl Effective {
                 }
             }
             _ => {
-                let value = if node.secret { MASK.to_owned() } else { node.text().map_or_else(|| inline(node), str::to_owned) };
-                values.push(EffectiveValue { path: path.to_owned(), value, origin: self.origin(node) });
+                let value = if node.secret {
+                    MASK.to_owned()
+                } else {
+                    node.text().map_or_else(|| inline(node), str::to_owned)
+                };
+                values.push(EffectiveValue {
+                    path: path.to_owned(),
+                    value,
+                    origin: self.origin(node),
+                });
             }
         }
     }
@@ -95,7 +103,12 @@ impl Effective {
         match &node.value {
             Value::Map(entries) => {
                 for entry in entries {
-                    self.entry(formatter, &format!("{lead}{}:", scalar(&entry.key)), &entry.node, indent + 2)?;
+                    self.entry(
+                        formatter,
+                        &format!("{lead}{}:", scalar(&entry.key)),
+                        &entry.node,
+                        indent + 2,
+                    )?;
                     lead.clone_from(&next_lead);
                 }
             }
@@ -121,7 +134,11 @@ impl Effective {
             return self.block(formatter, node, indent, &" ".repeat(indent));
         }
         let line = format!("{head} {}", inline(node));
-        writeln!(formatter, "{line:<COMMENT_COLUMN$} # {}", self.origin(node).replace(char::is_control, " "))
+        writeln!(
+            formatter,
+            "{line:<COMMENT_COLUMN$} # {}",
+            self.origin(node).replace(char::is_control, " ")
+        )
     }
 }
 

@@ -18,8 +18,14 @@ impl Fingerprint {
     /// The names of the parts that differ, in order; a part that only one of the two knows differs.
     #[must_use]
     pub fn changed_since<'a>(&'a self, earlier: &'a Fingerprint) -> Vec<&'a str> {
-        let names = self.0.keys().chain(earlier.0.keys().filter(|name| !self.0.contains_key(*name)));
-        let mut changed: Vec<&str> = names.filter(|name| self.0.get(*name) != earlier.0.get(*name)).map(String::as_str).collect();
+        let names = self
+            .0
+            .keys()
+            .chain(earlier.0.keys().filter(|name| !self.0.contains_key(*name)));
+        let mut changed: Vec<&str> = names
+            .filter(|name| self.0.get(*name) != earlier.0.get(*name))
+            .map(String::as_str)
+            .collect();
         changed.sort_unstable();
         changed
     }
@@ -38,7 +44,14 @@ impl Config {
             part("crossovers", &engine.crossovers),
             part("windows", &engine.windows),
             part("signals", &(&engine.signals, engine.evaluate_every)),
-            part("queries", &engine.queries.iter().map(|query| (&query.name, &query.window, &query.sql)).collect::<Vec<_>>()),
+            part(
+                "queries",
+                &engine
+                    .queries
+                    .iter()
+                    .map(|query| (&query.name, &query.window, &query.sql))
+                    .collect::<Vec<_>>(),
+            ),
         ]))
     }
 }
@@ -61,8 +74,14 @@ mod tests {
         after.engine.job = "another".to_owned();
         assert_eq!(after.fingerprint(), before.fingerprint());
         after.metrics.push(Metric::binary("click"));
-        after.engine.windows.push(Window::tumble("hourly", Micros::from_hours(1)));
-        assert_eq!(after.fingerprint().changed_since(&before.fingerprint()), ["metrics", "windows"]);
+        after
+            .engine
+            .windows
+            .push(Window::tumble("hourly", Micros::from_hours(1)));
+        assert_eq!(
+            after.fingerprint().changed_since(&before.fingerprint()),
+            ["metrics", "windows"]
+        );
     }
 
     #[test]

@@ -7,7 +7,12 @@ use crate::{
 
 /// The tree of `text`; none if there is nothing but comments.
 pub(crate) fn parse(text: &str) -> Result<Option<Node>, SyntaxError> {
-    let mut reader = Reader { rest: text, line: 1, column: 1, nodes: 0 };
+    let mut reader = Reader {
+        rest: text,
+        line: 1,
+        column: 1,
+        nodes: 0,
+    };
     reader.skip_space()?;
     if reader.rest.is_empty() {
         return Ok(None);
@@ -29,11 +34,17 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn origin(&self) -> Origin {
-        Origin::File { line: self.line, column: self.column }
+        Origin::File {
+            line: self.line,
+            column: self.column,
+        }
     }
 
     fn error(&self, message: &str) -> SyntaxError {
-        SyntaxError { origin: self.origin(), message: message.to_owned() }
+        SyntaxError {
+            origin: self.origin(),
+            message: message.to_owned(),
+        }
     }
 
     fn peek(&self) -> Option<char> {
@@ -66,7 +77,10 @@ impl<'a> Reader<'a> {
     /// White space and comments.
     fn skip_space(&mut self) -> Result<(), SyntaxError> {
         loop {
-            if self.peek().is_some_and(|letter| matches!(letter, ' ' | '\t' | '\r' | '\n')) {
+            if self
+                .peek()
+                .is_some_and(|letter| matches!(letter, ' ' | '\t' | '\r' | '\n'))
+            {
                 self.next();
             } else if self.take("//") {
                 while self.peek().is_some_and(|letter| letter != '\n') {
@@ -163,12 +177,17 @@ impl<'a> Reader<'a> {
         }
         let length = begin.len() - self.rest.len();
         let quoted = begin.get(..length).unwrap_or_default();
-        serde_json::from_str(quoted).map_err(|_| SyntaxError { message: "this text has a wrong escape".to_owned(), ..unclosed })
+        serde_json::from_str(quoted).map_err(|_| SyntaxError {
+            message: "this text has a wrong escape".to_owned(),
+            ..unclosed
+        })
     }
 
     /// A number, `true`, `false` or `null`.
     fn word(&mut self, origin: Origin) -> Result<Node, SyntaxError> {
-        let end = self.rest.find(|letter: char| !letter.is_ascii_alphanumeric() && !matches!(letter, '+' | '-' | '.'));
+        let end = self
+            .rest
+            .find(|letter: char| !letter.is_ascii_alphanumeric() && !matches!(letter, '+' | '-' | '.'));
         let word = self.rest.get(..end.unwrap_or(self.rest.len())).unwrap_or_default();
         let is_number = || serde_json::from_str::<serde_json::Number>(word).is_ok();
         let node = match word {
@@ -188,7 +207,10 @@ mod tests {
 
     fn message(text: &str) -> String {
         match parse(text) {
-            Err(SyntaxError { origin: Origin::File { line, column }, message }) => format!("{line}:{column}: {message}"),
+            Err(SyntaxError {
+                origin: Origin::File { line, column },
+                message,
+            }) => format!("{line}:{column}: {message}"),
             other => format!("{:?}", other.map(|_| ())),
         }
     }
@@ -197,7 +219,13 @@ mod tests {
     fn values_comments_and_trailing_commas_are_read_with_their_places() {
         let text = "// jobs\n{ \"a\": [1.5, true, \"\\u00fc\\\"\",], /* b */ \"b\": null, }\n";
         let root = parse(text).unwrap().unwrap();
-        let items: Vec<_> = root.get("a").unwrap().items().iter().map(|item| item.text().unwrap()).collect();
+        let items: Vec<_> = root
+            .get("a")
+            .unwrap()
+            .items()
+            .iter()
+            .map(|item| item.text().unwrap())
+            .collect();
         assert_eq!(items, ["1.5", "true", "ü\""]);
         assert_eq!(root.entries()[1].key_origin, Origin::File { line: 2, column: 42 });
         assert!(root.get("b").is_none());
@@ -205,7 +233,10 @@ mod tests {
 
     #[test]
     fn what_is_no_json_is_refused_with_its_place() {
-        assert_eq!(message("{\"a\": one}"), "1:7: a value is expected here: text needs double quotes");
+        assert_eq!(
+            message("{\"a\": one}"),
+            "1:7: a value is expected here: text needs double quotes"
+        );
         assert_eq!(message("{\"a\" 1}"), "1:6: a colon is expected after the key");
         assert_eq!(message("{\"a\": 1 \"b\": 2}"), "1:9: a comma or } is expected");
         assert_eq!(message("[1 2]"), "1:4: a comma or ] is expected");

@@ -54,9 +54,10 @@ pub use fingerprint::Fingerprint;
 pub use load::{Loaded, validate};
 pub use model::{
     Aggregation, AllocationEpoch, Auth, CUMULATIVE, Checkpoint, Config, Correction, Covariate, Crossovers,
-    DEFAULT_ATTRIBUTION_WINDOW, DeadLetter, Design, Engine, Experiment, FileSink, FileSource, Format, LakeSink, LakeSource, Metric,
-    MetricDefinition, MetricType, Peeking, Plan, Query, Role, SampleRatioMismatch, Segment, Server, Signals, Sink, SinkKind, Source,
-    SourceKind, Spending, StdinSource, Take, TerminalSink, Time, Window, WindowKind, Winsorize,
+    DEFAULT_ATTRIBUTION_WINDOW, DeadLetter, Design, Engine, Experiment, FileSink, FileSource, Format, LakeSink,
+    LakeSource, Metric, MetricDefinition, MetricType, Peeking, Plan, Query, Role, SampleRatioMismatch, Segment, Server,
+    Signals, Sink, SinkKind, Source, SourceKind, Spending, StdinSource, Take, TerminalSink, Time, Window, WindowKind,
+    Winsorize,
 };
 pub use schema::schema;
 pub use secret::{MASK, Secret};

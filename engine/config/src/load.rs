@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use crate::{
-    Config, ConfigError, Diagnostic, Document, Effective, Environment, Severity, build, check, derived, document::Syntax, rules,
-    substitute::substitute, tree::Origin,
+    Config, ConfigError, Diagnostic, Document, Effective, Environment, Severity, build, check, derived,
+    document::Syntax, rules, substitute::substitute, tree::Origin,
 };
 
 /// A configuration that was accepted.
@@ -49,7 +49,15 @@ impl Config {
 pub fn validate<S: AsRef<str>>(path: &Path, environment: &Environment<'_>, sets: &[S]) -> Vec<Diagnostic> {
     let whole = |file: String, message: String| {
         let (severity, path) = (Severity::Error, String::new());
-        vec![Diagnostic { severity, file, line: None, column: None, path, message, suggestion: None }]
+        vec![Diagnostic {
+            severity,
+            file,
+            line: None,
+            column: None,
+            path,
+            message,
+            suggestion: None,
+        }]
     };
     match Config::load(path, environment, sets) {
         Ok(loaded) => loaded.diagnostics,
@@ -65,7 +73,12 @@ impl Document {
     /// # Errors
     /// [`ConfigError::Invalid`] with all findings, where at least one is an error.
     pub fn load(self, environment: &Environment<'_>) -> Result<Loaded, ConfigError> {
-        let Document { name, syntax, mut root, mut findings } = self;
+        let Document {
+            name,
+            syntax,
+            mut root,
+            mut findings,
+        } = self;
         substitute(&mut root, environment, "", &mut findings);
         let mut tree = check::check(&root, syntax == Syntax::Json, &mut findings);
         derived::fill(&mut tree);
@@ -75,7 +88,11 @@ impl Document {
         if diagnostics.iter().any(|finding| finding.severity == Severity::Error) {
             return Err(ConfigError::Invalid(diagnostics));
         }
-        Ok(Loaded { config, diagnostics, effective: Effective::new(name, tree) })
+        Ok(Loaded {
+            config,
+            diagnostics,
+            effective: Effective::new(name, tree),
+        })
     }
 }
 

@@ -24,7 +24,11 @@ pub(crate) fn parse(path: &str) -> Result<Vec<Step>, String> {
             after
         };
     }
-    if steps.is_empty() { Err("a path is expected, such as engine.parallelism=2".to_owned()) } else { Ok(steps) }
+    if steps.is_empty() {
+        Err("a path is expected, such as engine.parallelism=2".to_owned())
+    } else {
+        Ok(steps)
+    }
 }
 
 /// What follows an opening bracket: a number, or a key in double quotes.
@@ -33,7 +37,10 @@ fn bracket(inside: &str) -> Result<(Step, &str), String> {
     if inside.starts_with('"') {
         let mut values = serde_json::Deserializer::from_str(inside).into_iter::<String>();
         let key = values.next().and_then(Result::ok).ok_or_else(wrong)?;
-        let after = inside.get(values.byte_offset()..).and_then(|rest| rest.strip_prefix(']')).ok_or_else(wrong)?;
+        let after = inside
+            .get(values.byte_offset()..)
+            .and_then(|rest| rest.strip_prefix(']'))
+            .ok_or_else(wrong)?;
         return Ok((Step::Key(key), after));
     }
     let (number, after) = inside.split_once(']').ok_or_else(wrong)?;
@@ -54,8 +61,14 @@ mod tests {
 
     #[test]
     fn paths_have_keys_and_indexes() {
-        assert_eq!(parse("engine.windows[0].size"), Ok(vec![key("engine"), key("windows"), Step::Index(0), key("size")]));
-        assert_eq!(parse("experimentFramework.engine.job"), Ok(vec![key("engine"), key("job")]));
+        assert_eq!(
+            parse("engine.windows[0].size"),
+            Ok(vec![key("engine"), key("windows"), Step::Index(0), key("size")])
+        );
+        assert_eq!(
+            parse("experimentFramework.engine.job"),
+            Ok(vec![key("engine"), key("job")])
+        );
         assert_eq!(parse("metadata[\"a.b\"]"), Ok(vec![key("metadata"), key("a.b")]));
         for wrong in ["", "a..b", "a[", "a[x]", "a.", ".a..", "a[\"b\"", "a[-1]"] {
             assert!(parse(wrong).is_err(), "{wrong}");

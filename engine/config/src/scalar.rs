@@ -18,7 +18,10 @@ pub(crate) struct Wrong {
 
 impl From<String> for Wrong {
     fn from(message: String) -> Self {
-        Self { message, suggestion: None }
+        Self {
+            message,
+            suggestion: None,
+        }
     }
 }
 
@@ -27,15 +30,27 @@ pub(crate) fn check(node: &Node, kind: Kind) -> Result<Option<&'static str>, Wro
     let Value::Scalar { text, .. } = &node.value else {
         return Err(format!("{} is expected, this is {}", expected(kind), node.kind_in_words()).into());
     };
-    let wrong = || Wrong::from(format!("{} is expected, not {}", expected(kind), shown(Some(node), text)));
+    let wrong = || {
+        Wrong::from(format!(
+            "{} is expected, not {}",
+            expected(kind),
+            shown(Some(node), text)
+        ))
+    };
     let fits = |fits: bool| if fits { Ok(None) } else { Err(wrong()) };
     match kind {
         Kind::Text => fits(!text.trim().is_empty()),
         Kind::Secret => fits(!text.is_empty()),
         Kind::Flag => flag(text).map(|_| None).ok_or_else(wrong),
-        Kind::Integer { least, greatest } => fits(integer(text).is_some_and(|value| value >= least && value <= greatest)),
+        Kind::Integer { least, greatest } => {
+            fits(integer(text).is_some_and(|value| value >= least && value <= greatest))
+        }
         Kind::Real { least, greatest, open } => fits(real(text).is_some_and(|value| {
-            if open { value > least && value < greatest } else { value >= least && value <= greatest }
+            if open {
+                value > least && value < greatest
+            } else {
+                value >= least && value <= greatest
+            }
         })),
         Kind::Duration { zero } => match Micros::parse(text) {
             Ok(Micros(0)) if !zero => Err("a duration longer than zero is expected".to_owned().into()),
@@ -57,7 +72,10 @@ pub(crate) fn check(node: &Node, kind: Kind) -> Result<Option<&'static str>, Wro
         Kind::Segment => fits(Segment::parse(text).is_some()),
         Kind::Choice(names) => match names.iter().find(|name| name.eq_ignore_ascii_case(text)) {
             Some(name) => Ok(Some(name)),
-            None => Err(Wrong { suggestion: nearest(text, names.iter().copied()), ..wrong() }),
+            None => Err(Wrong {
+                suggestion: nearest(text, names.iter().copied()),
+                ..wrong()
+            }),
         },
         _ => Err(wrong()),
     }
@@ -67,7 +85,10 @@ pub(crate) fn check(node: &Node, kind: Kind) -> Result<Option<&'static str>, Wro
 pub(crate) fn shown(node: Option<&Node>, text: &str) -> String {
     let text = match node {
         Some(node) if node.secret => return "what stands there".to_owned(),
-        Some(Node { substituted: Some(substituted), .. }) => &substituted.written,
+        Some(Node {
+            substituted: Some(substituted),
+            ..
+        }) => &substituted.written,
         _ => text,
     };
     if text.chars().count() > 60 {
@@ -119,7 +140,9 @@ fn is_time_span(text: &str) -> bool {
     let [hours, minutes, seconds] = whole_parts;
     is_number(days, 1, 8)
         && is_number(fraction, 1, 7)
-        && [(hours, 24), (minutes, 60), (seconds, 60)].iter().all(|(part, limit)| is_number(part, 1, 2) && below(part, *limit))
+        && [(hours, 24), (minutes, 60), (seconds, 60)]
+            .iter()
+            .all(|(part, limit)| is_number(part, 1, 2) && below(part, *limit))
 }
 
 /// `hh:mm` or `h:mm`, or with seconds.
@@ -179,16 +202,40 @@ mod tests {
 
     #[test]
     fn values_are_held_to_their_kinds() {
-        assert_eq!(message("TUMBLE", Kind::Choice(&["tumble", "hop"])), "fine Some(\"tumble\")");
-        assert_eq!(message("hopp", Kind::Choice(&["tumble", "hop"])), "one of tumble, hop is expected, not \"hopp\" Some(\"hop\")");
-        assert_eq!(message("0", Kind::COUNT), "a whole number, 1 or greater, is expected, not \"0\" None");
-        assert_eq!(message("1", Kind::PROBABILITY), "a number between 0 and 1, both excluded, is expected, not \"1\" None");
+        assert_eq!(
+            message("TUMBLE", Kind::Choice(&["tumble", "hop"])),
+            "fine Some(\"tumble\")"
+        );
+        assert_eq!(
+            message("hopp", Kind::Choice(&["tumble", "hop"])),
+            "one of tumble, hop is expected, not \"hopp\" Some(\"hop\")"
+        );
+        assert_eq!(
+            message("0", Kind::COUNT),
+            "a whole number, 1 or greater, is expected, not \"0\" None"
+        );
+        assert_eq!(
+            message("1", Kind::PROBABILITY),
+            "a number between 0 and 1, both excluded, is expected, not \"1\" None"
+        );
         assert_eq!(message("nan", Kind::NUMBER), "a number is expected, not \"nan\" None");
-        assert_eq!(message("1e400", Kind::NUMBER), "a number is expected, not \"1e400\" None");
-        assert_eq!(message("yes", Kind::Flag), "true or false is expected, not \"yes\" None");
-        assert_eq!(message("0s", Kind::LENGTH), "a duration longer than zero is expected None");
+        assert_eq!(
+            message("1e400", Kind::NUMBER),
+            "a number is expected, not \"1e400\" None"
+        );
+        assert_eq!(
+            message("yes", Kind::Flag),
+            "true or false is expected, not \"yes\" None"
+        );
+        assert_eq!(
+            message("0s", Kind::LENGTH),
+            "a duration longer than zero is expected None"
+        );
         assert_eq!(message("0s", Kind::LENGTH_OR_ZERO), "fine None");
-        assert_eq!(message("localhost", Kind::Address), "an address and port such as 127.0.0.1:8080 is expected, not \"localhost\" None");
+        assert_eq!(
+            message("localhost", Kind::Address),
+            "an address and port such as 127.0.0.1:8080 is expected, not \"localhost\" None"
+        );
     }
 
     #[test]

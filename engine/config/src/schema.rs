@@ -50,8 +50,12 @@ impl Definitions {
         for key in shape.keys {
             properties.insert(key.name.to_owned(), self.property(key, shape));
         }
-        let required: Vec<&str> =
-            shape.keys.iter().filter(|key| key.presence == Presence::Required).map(|key| key.name).collect();
+        let required: Vec<&str> = shape
+            .keys
+            .iter()
+            .filter(|key| key.presence == Presence::Required)
+            .map(|key| key.name)
+            .collect();
         let mut object = json!({
             "description": shape.doc,
             "type": "object",
@@ -70,7 +74,9 @@ impl Definitions {
     fn options_by_type(&mut self, shape: &'static Shape) -> Vec<Value> {
         let mut conditions = Vec::new();
         for known in shape.types {
-            let Options::Known(options) = known.options else { continue };
+            let Options::Known(options) = known.options else {
+                continue;
+            };
             let options_schema = self.reference(options);
             let is_required = options.keys.iter().any(|key| key.presence == Presence::Required);
             let mut then = json!({ "properties": { "options": options_schema } });
@@ -85,7 +91,11 @@ impl Definitions {
 
     fn property(&mut self, key: &Key, shape: &'static Shape) -> Value {
         let mut property = self.kind(key.kind, shape);
-        let effect = if key.without_effect { " Without effect in this version." } else { "" };
+        let effect = if key.without_effect {
+            " Without effect in this version."
+        } else {
+            ""
+        };
         property["description"] = json!(format!("{}{effect}", key.doc));
         if let Presence::Default(text) = key.presence {
             property["default"] = serde_json::from_str(text).unwrap_or_else(|_| json!(text));
@@ -95,7 +105,9 @@ impl Definitions {
 
     fn kind(&mut self, kind: Kind, shape: &'static Shape) -> Value {
         match kind {
-            Kind::Text | Kind::Secret | Kind::Storage => json!({ "type": ["string", "number", "boolean"], "minLength": 1 }),
+            Kind::Text | Kind::Secret | Kind::Storage => {
+                json!({ "type": ["string", "number", "boolean"], "minLength": 1 })
+            }
             Kind::Flag => or_variable(json!({ "type": "boolean" })),
             Kind::Integer { least, greatest } => {
                 let mut integer = json!({ "type": "integer", "minimum": least });
@@ -105,7 +117,10 @@ impl Definitions {
                 or_variable(integer)
             }
             Kind::Real { least, greatest, open } => or_variable(real(least, greatest, open)),
-            Kind::Duration { .. } => or_variable(pattern(r"^(\d+(\.\d+)?(d|h|m|s|ms|us))+$|^0$", "duration such as 30s or 1h30m")),
+            Kind::Duration { .. } => or_variable(pattern(
+                r"^(\d+(\.\d+)?(d|h|m|s|ms|us))+$|^0$",
+                "duration such as 30s or 1h30m",
+            )),
             Kind::Size => or_variable(pattern(r"^\d+(\.\d+)?\s*([KMGT]i?)?[Bb]$", "size such as 64MiB")),
             Kind::Instant => or_variable(pattern(r"^\d{4}-\d{2}-\d{2}", "instant of RFC 3339")),
             Kind::TimeSpan => json!({ "type": ["string", "integer"] }),
@@ -113,11 +128,18 @@ impl Definitions {
             Kind::Segment => or_variable(pattern(r"^(tenantId|subjectType|attributes\..+)$", "segment")),
             Kind::Choice(names) => or_variable(json!({ "enum": names })),
             Kind::TypeName => {
-                let names: Vec<&str> = shape.types.iter().filter(|known| known.available).map(|known| known.name).collect();
+                let names: Vec<&str> = shape
+                    .types
+                    .iter()
+                    .filter(|known| known.available)
+                    .map(|known| known.name)
+                    .collect();
                 json!({ "enum": names })
             }
             Kind::TypeOptions | Kind::FreeMap => json!({ "type": "object" }),
-            Kind::TextMap => json!({ "type": "object", "additionalProperties": { "type": ["string", "number", "boolean"] } }),
+            Kind::TextMap => {
+                json!({ "type": "object", "additionalProperties": { "type": ["string", "number", "boolean"] } })
+            }
             Kind::List { of, empty } => self.list(*of, empty, shape),
             Kind::ListOrOne(of) => {
                 let one = self.kind(*of, shape);
@@ -146,7 +168,11 @@ fn shares() -> Value {
 
 fn real(least: f64, greatest: f64, open: bool) -> Value {
     let mut number = json!({ "type": "number" });
-    let (above, below) = if open { ("exclusiveMinimum", "exclusiveMaximum") } else { ("minimum", "maximum") };
+    let (above, below) = if open {
+        ("exclusiveMinimum", "exclusiveMaximum")
+    } else {
+        ("minimum", "maximum")
+    };
     if least > f64::MIN {
         number[above] = json!(least);
     }

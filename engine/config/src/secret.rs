@@ -51,8 +51,11 @@ impl Serialize for Secret {
 /// purpose: hiding one text too many costs nothing.
 #[must_use]
 pub(crate) fn names_a_secret(key: &str) -> bool {
-    let letters: String =
-        key.chars().filter(|letter| letter.is_ascii_alphanumeric()).map(|letter| letter.to_ascii_lowercase()).collect();
+    let letters: String = key
+        .chars()
+        .filter(|letter| letter.is_ascii_alphanumeric())
+        .map(|letter| letter.to_ascii_lowercase())
+        .collect();
     letters.starts_with("sasl")
         || letters.contains("password")
         || letters.contains("secret")
@@ -78,7 +81,15 @@ mod tests {
 
     #[test]
     fn keys_of_free_maps_that_name_a_secret_are_told_by_their_words() {
-        for key in ["password", "sasl.mechanism", "ssl.key.password", "apiKey", "access-token", "connectionString", "key"] {
+        for key in [
+            "password",
+            "sasl.mechanism",
+            "ssl.key.password",
+            "apiKey",
+            "access-token",
+            "connectionString",
+            "key",
+        ] {
             assert!(names_a_secret(key), "{key}");
         }
         for key in ["owner", "keyboard", "team", "client.id"] {

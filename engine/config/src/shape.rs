@@ -56,14 +56,37 @@ pub(crate) enum Kind {
 pub(crate) type Choice = &'static str;
 
 impl Kind {
-    pub const COUNT: Kind = Kind::Integer { least: 1, greatest: i64::MAX };
-    pub const NOT_NEGATIVE: Kind = Kind::Real { least: 0.0, greatest: f64::MAX, open: false };
-    pub const POSITIVE: Kind = Kind::Real { least: 0.0, greatest: f64::MAX, open: true };
-    pub const NUMBER: Kind = Kind::Real { least: f64::MIN, greatest: f64::MAX, open: false };
+    pub const COUNT: Kind = Kind::Integer {
+        least: 1,
+        greatest: i64::MAX,
+    };
+    pub const NOT_NEGATIVE: Kind = Kind::Real {
+        least: 0.0,
+        greatest: f64::MAX,
+        open: false,
+    };
+    pub const POSITIVE: Kind = Kind::Real {
+        least: 0.0,
+        greatest: f64::MAX,
+        open: true,
+    };
+    pub const NUMBER: Kind = Kind::Real {
+        least: f64::MIN,
+        greatest: f64::MAX,
+        open: false,
+    };
     /// Strictly between 0 and 1.
-    pub const PROBABILITY: Kind = Kind::Real { least: 0.0, greatest: 1.0, open: true };
+    pub const PROBABILITY: Kind = Kind::Real {
+        least: 0.0,
+        greatest: 1.0,
+        open: true,
+    };
     /// From 0 to 1.
-    pub const SHARE: Kind = Kind::Real { least: 0.0, greatest: 1.0, open: false };
+    pub const SHARE: Kind = Kind::Real {
+        least: 0.0,
+        greatest: 1.0,
+        open: false,
+    };
     pub const LENGTH: Kind = Kind::Duration { zero: false };
     pub const LENGTH_OR_ZERO: Kind = Kind::Duration { zero: true };
 }
@@ -93,19 +116,43 @@ pub(crate) struct Key {
 
 impl Key {
     pub const fn required(name: &'static str, kind: Kind, doc: &'static str) -> Self {
-        Self { name, kind, presence: Presence::Required, doc, without_effect: false }
+        Self {
+            name,
+            kind,
+            presence: Presence::Required,
+            doc,
+            without_effect: false,
+        }
     }
 
     pub const fn optional(name: &'static str, kind: Kind, doc: &'static str) -> Self {
-        Self { name, kind, presence: Presence::Optional, doc, without_effect: false }
+        Self {
+            name,
+            kind,
+            presence: Presence::Optional,
+            doc,
+            without_effect: false,
+        }
     }
 
     pub const fn default(name: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> Self {
-        Self { name, kind, presence: Presence::Default(default), doc, without_effect: false }
+        Self {
+            name,
+            kind,
+            presence: Presence::Default(default),
+            doc,
+            without_effect: false,
+        }
     }
 
     pub const fn empty(name: &'static str, kind: Kind, doc: &'static str) -> Self {
-        Self { name, kind, presence: Presence::Empty, doc, without_effect: false }
+        Self {
+            name,
+            kind,
+            presence: Presence::Empty,
+            doc,
+            without_effect: false,
+        }
     }
 
     /// The same key, checked and then without effect.
@@ -128,7 +175,12 @@ pub(crate) struct Shape {
 
 impl Shape {
     pub const fn new(name: &'static str, doc: &'static str, keys: &'static [Key]) -> Self {
-        Self { name, doc, keys, types: &[] }
+        Self {
+            name,
+            doc,
+            keys,
+            types: &[],
+        }
     }
 
     pub const fn of_types(name: &'static str, doc: &'static str, keys: &'static [Key], types: &'static [Type]) -> Self {
@@ -154,14 +206,26 @@ pub(crate) enum Options {
 
 impl Type {
     pub const fn new(name: &'static str, options: &'static Shape) -> Self {
-        Self { name, options: Options::Known(options), available: true }
+        Self {
+            name,
+            options: Options::Known(options),
+            available: true,
+        }
     }
 
     pub const fn free(name: &'static str) -> Self {
-        Self { name, options: Options::Free, available: true }
+        Self {
+            name,
+            options: Options::Free,
+            available: true,
+        }
     }
 
     pub const fn unavailable(name: &'static str) -> Self {
-        Self { name, options: Options::Free, available: false }
+        Self {
+            name,
+            options: Options::Free,
+            available: false,
+        }
     }
 }

@@ -31,7 +31,9 @@ impl StorageUrl {
         let url = url::Url::parse(text).map_err(|error| format!("this is not a URL: {error}"))?;
         if url.scheme() != "file" {
             let scheme = url.scheme();
-            return Err(format!("{scheme} storage is not available in this version; use a path or file:///path"));
+            return Err(format!(
+                "{scheme} storage is not available in this version; use a path or file:///path"
+            ));
         }
         match url.to_file_path() {
             Ok(_) => Ok(Self(text.to_owned())),
@@ -51,7 +53,10 @@ impl StorageUrl {
         if !self.0.contains("://") {
             return Some(PathBuf::from(&self.0));
         }
-        url::Url::parse(&self.0).ok().filter(|url| url.scheme() == "file").and_then(|url| url.to_file_path().ok())
+        url::Url::parse(&self.0)
+            .ok()
+            .filter(|url| url.scheme() == "file")
+            .and_then(|url| url.to_file_path().ok())
     }
 }
 
@@ -73,7 +78,10 @@ mod tests {
 
     #[test]
     fn paths_and_file_urls_are_folders() {
-        assert_eq!(StorageUrl::parse("lake").unwrap().local_path(), Some(PathBuf::from("lake")));
+        assert_eq!(
+            StorageUrl::parse("lake").unwrap().local_path(),
+            Some(PathBuf::from("lake"))
+        );
         let url = StorageUrl::parse("file:///var/lib/my%20lake").unwrap();
         assert_eq!(url.local_path(), Some(PathBuf::from("/var/lib/my lake")));
     }
@@ -81,8 +89,15 @@ mod tests {
     #[test]
     fn a_refused_url_is_not_repeated() {
         let message = StorageUrl::parse("s3://id:hunter2@bucket/lake").unwrap_err();
-        assert!(message.contains("s3 storage is not available") && !message.contains("hunter2"), "{message}");
-        assert!(StorageUrl::parse("file://relative/lake").unwrap_err().contains("three slashes"));
+        assert!(
+            message.contains("s3 storage is not available") && !message.contains("hunter2"),
+            "{message}"
+        );
+        assert!(
+            StorageUrl::parse("file://relative/lake")
+                .unwrap_err()
+                .contains("three slashes")
+        );
         assert!(StorageUrl::parse(" ").is_err());
     }
 }

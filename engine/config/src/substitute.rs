@@ -22,12 +22,20 @@ pub(crate) fn substitute(node: &mut Node, environment: &Environment<'_>, path: &
             if !text.contains('$') {
                 return;
             }
-            let Filled { text: filled, variables, problems } = fill(text, environment);
+            let Filled {
+                text: filled,
+                variables,
+                problems,
+            } = fill(text, environment);
             for problem in &problems {
                 findings.error(&node.origin, path, problem.clone());
             }
             if !variables.is_empty() || !problems.is_empty() {
-                node.substituted = Some(Substituted { written: text.clone(), variables, failed: !problems.is_empty() });
+                node.substituted = Some(Substituted {
+                    written: text.clone(),
+                    variables,
+                    failed: !problems.is_empty(),
+                });
             }
             *text = filled;
         }
@@ -61,7 +69,9 @@ fn fill(text: &str, environment: &Environment<'_>) -> Filled {
             rest = after_dollar;
         } else if let Some(reference) = after.strip_prefix('{') {
             let Some((inside, after_brace)) = reference.split_once('}') else {
-                filled.problems.push("a ${ has no closing brace; write $$ for a dollar sign".to_owned());
+                filled
+                    .problems
+                    .push("a ${ has no closing brace; write $$ for a dollar sign".to_owned());
                 return filled;
             };
             resolve(inside, environment, &mut filled);
@@ -82,9 +92,13 @@ fn resolve(reference: &str, environment: &Environment<'_>, filled: &mut Filled) 
         None => (reference, None),
     };
     let is_name = name.starts_with(|letter: char| letter.is_ascii_alphabetic() || letter == '_')
-        && name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
+        && name
+            .chars()
+            .all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
     if !is_name {
-        filled.problems.push("what stands in ${ } is no name of an environment variable; write $$ for a dollar sign".to_owned());
+        filled
+            .problems
+            .push("what stands in ${ } is no name of an environment variable; write $$ for a dollar sign".to_owned());
         return;
     }
     filled.variables.push(name.to_owned());

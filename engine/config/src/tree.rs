@@ -76,15 +76,32 @@ pub(crate) struct Entry {
 
 impl Node {
     pub fn new(value: Value, origin: Origin) -> Self {
-        Self { value, origin, substituted: None, secret: false }
+        Self {
+            value,
+            origin,
+            substituted: None,
+            secret: false,
+        }
     }
 
     pub fn plain(text: impl Into<String>, origin: Origin) -> Self {
-        Self::new(Value::Scalar { text: text.into(), style: Style::Plain }, origin)
+        Self::new(
+            Value::Scalar {
+                text: text.into(),
+                style: Style::Plain,
+            },
+            origin,
+        )
     }
 
     pub fn quoted(text: impl Into<String>, origin: Origin) -> Self {
-        Self::new(Value::Scalar { text: text.into(), style: Style::Quoted }, origin)
+        Self::new(
+            Value::Scalar {
+                text: text.into(),
+                style: Style::Quoted,
+            },
+            origin,
+        )
     }
 
     pub fn is_null(&self) -> bool {
@@ -114,7 +131,11 @@ impl Node {
 
     /// The value under a key, if there is one that is not null.
     pub fn get(&self, key: &str) -> Option<&Node> {
-        self.entries().iter().find(|entry| entry.key == key).map(|entry| &entry.node).filter(|node| !node.is_null())
+        self.entries()
+            .iter()
+            .find(|entry| entry.key == key)
+            .map(|entry| &entry.node)
+            .filter(|node| !node.is_null())
     }
 
     pub fn items_mut(&mut self) -> &mut [Node] {
@@ -126,7 +147,10 @@ impl Node {
 
     pub fn get_mut(&mut self, key: &str) -> Option<&mut Node> {
         match &mut self.value {
-            Value::Map(entries) => entries.iter_mut().find(|entry| entry.key == key).map(|entry| &mut entry.node),
+            Value::Map(entries) => entries
+                .iter_mut()
+                .find(|entry| entry.key == key)
+                .map(|entry| &mut entry.node),
             _ => None,
         }
     }
@@ -202,7 +226,11 @@ impl PartialEq for Node {
             (Value::Scalar { text: left, .. }, Value::Scalar { text: right, .. }) => left == right,
             (Value::List(left), Value::List(right)) => left == right,
             (Value::Map(left), Value::Map(right)) => {
-                left.len() == right.len() && left.iter().zip(right).all(|(one, two)| one.key == two.key && one.node == two.node)
+                left.len() == right.len()
+                    && left
+                        .iter()
+                        .zip(right)
+                        .all(|(one, two)| one.key == two.key && one.node == two.node)
             }
             _ => false,
         }
@@ -215,8 +243,14 @@ impl Serialize for Node {
         match &self.value {
             Value::Null => serializer.serialize_none(),
             Value::Scalar { .. } if self.secret => serializer.serialize_str(MASK),
-            Value::Scalar { text, style: Style::Quoted } => serializer.serialize_str(text),
-            Value::Scalar { text, style: Style::Plain } => match serde_json::from_str::<serde_json::Value>(text) {
+            Value::Scalar {
+                text,
+                style: Style::Quoted,
+            } => serializer.serialize_str(text),
+            Value::Scalar {
+                text,
+                style: Style::Plain,
+            } => match serde_json::from_str::<serde_json::Value>(text) {
                 Ok(value) if value.is_number() || value.is_boolean() => value.serialize(serializer),
                 _ => serializer.serialize_str(text),
             },

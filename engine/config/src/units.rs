@@ -79,15 +79,22 @@ impl Micros {
         let mut total: i64 = 0;
         let mut smallest_so_far = i64::MAX;
         while !rest.is_empty() {
-            let number_end = rest.find(|letter: char| !letter.is_ascii_digit() && letter != '.').unwrap_or(rest.len());
+            let number_end = rest
+                .find(|letter: char| !letter.is_ascii_digit() && letter != '.')
+                .unwrap_or(rest.len());
             let (number, after_number) = rest.split_at(number_end);
-            let unit_end =
-                after_number.find(|letter: char| letter.is_ascii_digit() || letter == '.').unwrap_or(after_number.len());
+            let unit_end = after_number
+                .find(|letter: char| letter.is_ascii_digit() || letter == '.')
+                .unwrap_or(after_number.len());
             let (unit, after_unit) = after_number.split_at(unit_end);
             let scale = UNITS.iter().find(|(name, _)| *name == unit).map(|(_, scale)| *scale);
-            let scale = scale.filter(|scale| *scale < smallest_so_far).ok_or_else(|| expected.to_owned())?;
+            let scale = scale
+                .filter(|scale| *scale < smallest_so_far)
+                .ok_or_else(|| expected.to_owned())?;
             let part = scaled(number, scale).ok_or_else(|| expected.to_owned())?;
-            total = total.checked_add(part).ok_or_else(|| "the duration is too long".to_owned())?;
+            total = total
+                .checked_add(part)
+                .ok_or_else(|| "the duration is too long".to_owned())?;
             smallest_so_far = scale;
             rest = after_unit;
         }
@@ -108,7 +115,9 @@ fn scaled(number: &str, scale: i64) -> Option<i64> {
     if product % divisor != 0 {
         return None;
     }
-    whole.checked_mul(scale)?.checked_add(i64::try_from(product / divisor).ok()?)
+    whole
+        .checked_mul(scale)?
+        .checked_add(i64::try_from(product / divisor).ok()?)
 }
 
 /// In falling units, as [`Micros::parse`] reads it: `1h30m`, `500ms`, `0s`.
@@ -171,14 +180,25 @@ impl ByteSize {
     pub fn parse(text: &str) -> Result<Self, String> {
         let expected = || "a size such as 64MiB, 4GiB or 10MB is expected".to_owned();
         let text = text.trim();
-        let unit_start = text.find(|letter: char| !letter.is_ascii_digit() && letter != '.').ok_or_else(|| {
-            if text.is_empty() { expected() } else { format!("{}; a number needs its unit", expected()) }
-        })?;
+        let unit_start = text
+            .find(|letter: char| !letter.is_ascii_digit() && letter != '.')
+            .ok_or_else(|| {
+                if text.is_empty() {
+                    expected()
+                } else {
+                    format!("{}; a number needs its unit", expected())
+                }
+            })?;
         let (number, unit) = text.split_at(unit_start);
         let unit = unit.trim_start();
-        let scale = SIZES.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit)).map(|(_, scale)| *scale);
+        let scale = SIZES
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case(unit))
+            .map(|(_, scale)| *scale);
         let scale = scale.and_then(|scale| i64::try_from(scale).ok()).ok_or_else(expected)?;
-        let bytes = scaled(number, scale).and_then(|bytes| u64::try_from(bytes).ok()).ok_or_else(expected)?;
+        let bytes = scaled(number, scale)
+            .and_then(|bytes| u64::try_from(bytes).ok())
+            .ok_or_else(expected)?;
         Ok(Self(bytes))
     }
 }
@@ -186,7 +206,9 @@ impl ByteSize {
 /// In the largest unit that divides it: `64MiB`, `10MB`, `1000001B`.
 impl fmt::Display for ByteSize {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let unit = SIZES.iter().find(|(_, scale)| self.0 > 0 && self.0 % scale == 0);
+        let unit = SIZES
+            .iter()
+            .find(|(_, scale)| self.0 > 0 && self.0.is_multiple_of(*scale));
         let (name, scale) = unit.copied().unwrap_or(("B", 1));
         write!(formatter, "{}{name}", self.0 / scale)
     }
@@ -268,14 +290,35 @@ mod tests {
 
     #[test]
     fn what_is_no_duration_is_refused() {
-        for text in ["", "5", "1.5", "-5s", "5 s", "m", "1m1h", "1h1h", "5S", "0.1us", "1e3s", "..s", "999999999999d", "1h x"] {
+        for text in [
+            "",
+            "5",
+            "1.5",
+            "-5s",
+            "5 s",
+            "m",
+            "1m1h",
+            "1h1h",
+            "5S",
+            "0.1us",
+            "1e3s",
+            "..s",
+            "999999999999d",
+            "1h x",
+        ] {
             assert!(Micros::parse(text).is_err(), "{text}");
         }
     }
 
     #[test]
     fn sizes_are_read_in_binary_and_decimal_units() {
-        for (text, bytes) in [("64MiB", 64 << 20), ("4GiB", 4 << 30), ("10MB", 10_000_000), ("1.5 gib", 3 << 29), ("0B", 0)] {
+        for (text, bytes) in [
+            ("64MiB", 64 << 20),
+            ("4GiB", 4 << 30),
+            ("10MB", 10_000_000),
+            ("1.5 gib", 3 << 29),
+            ("0B", 0),
+        ] {
             assert_eq!(ByteSize::parse(text), Ok(ByteSize(bytes)), "{text}");
         }
         for text in ["", "64", "MiB", "-1B", "0.1B", "5parsecs", "99999999TiB"] {
@@ -285,8 +328,14 @@ mod tests {
 
     #[test]
     fn instants_need_an_offset_and_dates_are_midnight_in_utc() {
-        assert_eq!(Timestamp::parse("2026-01-05T00:00:00Z"), Ok(Timestamp(1_767_571_200_000_000)));
-        assert_eq!(Timestamp::parse("2026-01-05T01:00:00.0000019+01:00"), Ok(Timestamp(1_767_571_200_000_001)));
+        assert_eq!(
+            Timestamp::parse("2026-01-05T00:00:00Z"),
+            Ok(Timestamp(1_767_571_200_000_000))
+        );
+        assert_eq!(
+            Timestamp::parse("2026-01-05T01:00:00.0000019+01:00"),
+            Ok(Timestamp(1_767_571_200_000_001))
+        );
         assert_eq!(Timestamp::parse("2026-01-05"), Ok(Timestamp(1_767_571_200_000_000)));
         assert!(Timestamp::parse("2026-01-05T00:00:00").is_err());
         assert!(Timestamp::parse("yesterday").is_err());

@@ -23,7 +23,10 @@ pub(crate) const MAX_DEPTH: usize = 64;
 pub(crate) const MAX_NODES: usize = 100_000;
 
 pub(crate) fn too_many_nodes(origin: Origin) -> SyntaxError {
-    SyntaxError { origin, message: format!("the document has more than {MAX_NODES} values, aliases counted") }
+    SyntaxError {
+        origin,
+        message: format!("the document has more than {MAX_NODES} values, aliases counted"),
+    }
 }
 
 /// The tree of the one document in `text`; none if there is nothing but comments.
@@ -48,10 +51,17 @@ fn not_yaml(error: &ScanError) -> SyntaxError {
         ErrorKind::TabInIndentation | ErrorKind::TabInBlockIndentation | ErrorKind::TabNotAllowed => {
             "tabs do not indent; use spaces".to_owned()
         }
+        ErrorKind::ExpectedFlowMappingSeparator | ErrorKind::ExpectedFlowSequenceSeparator => {
+            "a comma or the closing bracket is expected; text with brackets, braces or commas in it, also ${NAME}, needs quotes".to_owned()
+        }
+        ErrorKind::ExpectedBlockMappingKey => "a key is expected; is the line indented as those it belongs to?".to_owned(),
         ErrorKind::SimpleKeyExpected => "a key without a colon and a value".to_owned(),
         kind => format!("this is not YAML: {kind}"),
     };
-    SyntaxError { origin: origin(error.marker()), message }
+    SyntaxError {
+        origin: origin(error.marker()),
+        message,
+    }
 }
 
 fn limits() -> Options {
@@ -63,7 +73,10 @@ fn limits() -> Options {
 
 fn origin(marker: &Marker) -> Origin {
     let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
-    Origin::File { line: number(marker.line()), column: number(marker.col().saturating_add(1)) }
+    Origin::File {
+        line: number(marker.line()),
+        column: number(marker.col().saturating_add(1)),
+    }
 }
 
 /// A collection that has begun and not ended.
@@ -75,7 +88,10 @@ struct Open {
 
 enum Collection {
     List(Vec<Node>),
-    Map { entries: Vec<Entry>, key: Option<(String, Origin)> },
+    Map {
+        entries: Vec<Entry>,
+        key: Option<(String, Origin)>,
+    },
 }
 
 #[derive(Default)]
@@ -107,7 +123,14 @@ impl Builder {
             }
             Event::MappingStart(_, anchor, tag) => {
                 refuse_custom(tag.as_deref(), origin)?;
-                self.begin(Collection::Map { entries: Vec::new(), key: None }, origin, anchor)
+                self.begin(
+                    Collection::Map {
+                        entries: Vec::new(),
+                        key: None,
+                    },
+                    origin,
+                    anchor,
+                )
             }
             Event::SequenceEnd | Event::MappingEnd => self.end(),
             Event::Alias(anchor) => match self.anchors.get(&anchor) {
@@ -123,15 +146,30 @@ impl Builder {
         if self.open.len() >= MAX_DEPTH {
             return Err(too_deep(origin));
         }
-        if let Some(Open { collection: Collection::Map { key: None, .. }, .. }) = self.open.last() {
+        if let Some(Open {
+            collection: Collection::Map { key: None, .. },
+            ..
+        }) = self.open.last()
+        {
             return Err(error(origin, "a key must be plain text"));
         }
-        self.open.push(Open { collection, origin: origin.clone(), anchor });
+        self.open.push(Open {
+            collection,
+            origin: origin.clone(),
+            anchor,
+        });
         Ok(())
     }
 
     fn end(&mut self) -> Result<(), SyntaxError> {
-        let Some(Open { collection, origin, anchor }) = self.open.pop() else { return Ok(()) };
+        let Some(Open {
+            collection,
+            origin,
+            anchor,
+        }) = self.open.pop()
+        else {
+            return Ok(());
+        };
         let value = match collection {
             Collection::List(items) => Value::List(items),
             Collection::Map { entries, .. } => Value::Map(entries),
@@ -168,9 +206,13 @@ impl Builder {
 
 fn as_key(node: Node) -> Result<(String, Origin), SyntaxError> {
     match node.value {
-        Value::Scalar { text, style: Style::Plain } if text == "<<" => {
-            Err(error(&node.origin, "merge keys (<<) are not supported; repeat the keys, or alias the whole value"))
-        }
+        Value::Scalar {
+            text,
+            style: Style::Plain,
+        } if text == "<<" => Err(error(
+            &node.origin,
+            "merge keys (<<) are not supported; repeat the keys, or alias the whole value",
+        )),
         Value::Scalar { text, .. } => Ok((text, node.origin)),
         Value::Null => Err(error(&node.origin, "a key is missing")),
         Value::List(_) | Value::Map(_) => Err(error(&node.origin, "a key must be plain text")),
@@ -201,7 +243,10 @@ fn too_deep(origin: &Origin) -> SyntaxError {
 }
 
 fn error(origin: &Origin, message: &str) -> SyntaxError {
-    SyntaxError { origin: origin.clone(), message: message.to_owned() }
+    SyntaxError {
+        origin: origin.clone(),
+        message: message.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -210,7 +255,10 @@ mod tests {
 
     fn message(text: &str) -> String {
         match parse(text) {
-            Err(SyntaxError { origin: Origin::File { line, column }, message }) => format!("{line}:{column}: {message}"),
+            Err(SyntaxError {
+                origin: Origin::File { line, column },
+                message,
+            }) => format!("{line}:{column}: {message}"),
             other => format!("{:?}", other.map(|_| ())),
         }
     }
@@ -220,9 +268,15 @@ mod tests {
         let root = parse("a:\n  - b: \"ü\" # c\n    d: {e: 1}\n").unwrap().unwrap();
         let item = root.get("a").and_then(|list| list.items().first()).unwrap();
         let entry = &item.entries()[1];
-        assert_eq!((entry.key.as_str(), &entry.key_origin), ("d", &Origin::File { line: 3, column: 5 }));
+        assert_eq!(
+            (entry.key.as_str(), &entry.key_origin),
+            ("d", &Origin::File { line: 3, column: 5 })
+        );
         let inner = &entry.node.entries()[0];
-        assert_eq!((inner.node.text(), &inner.node.origin), (Some("1"), &Origin::File { line: 3, column: 12 }));
+        assert_eq!(
+            (inner.node.text(), &inner.node.origin),
+            (Some("1"), &Origin::File { line: 3, column: 12 })
+        );
     }
 
     #[test]
@@ -240,12 +294,25 @@ mod tests {
 
     #[test]
     fn what_is_no_document_is_refused_with_its_place() {
-        assert_eq!(message("a: 1\n---\nb: 2\n"), "2:1: a second document begins here; one is expected");
+        assert_eq!(
+            message("a: 1\n---\nb: 2\n"),
+            "2:1: a second document begins here; one is expected"
+        );
         assert_eq!(message("? [a]\n: b\n"), "1:3: a key must be plain text");
-        assert_eq!(message("a: &x [*x]\n"), "1:8: an alias may not stand inside what it repeats");
-        assert_eq!(message("a: !thing 1\n"), "1:11: tags have no meaning here; leave it out");
+        assert_eq!(
+            message("a: &x [*x]\n"),
+            "1:8: an alias may not stand inside what it repeats"
+        );
+        assert_eq!(
+            message("a: !thing 1\n"),
+            "1:11: tags have no meaning here; leave it out"
+        );
         assert!(message("a:\n  <<: {b: 1}\n").starts_with("2:3: merge keys"));
-        assert!(message("a: [1, 2\nb: 3\n").starts_with("2:"), "{}", message("a: [1, 2\nb: 3\n"));
+        assert!(
+            message("a: [1, 2\nb: 3\n").starts_with("2:"),
+            "{}",
+            message("a: [1, 2\nb: 3\n")
+        );
         assert!(parse("# nothing\n").unwrap().is_none());
     }
 
@@ -254,10 +321,16 @@ mod tests {
         let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
         for level in 1..40 {
             let before = level - 1;
-            bomb.push_str(&format!("a{level}: &a{level} [*a{before}, *a{before}, *a{before}, *a{before}, *a{before}]\n"));
+            bomb.push_str(&format!(
+                "a{level}: &a{level} [*a{before}, *a{before}, *a{before}, *a{before}, *a{before}]\n"
+            ));
         }
         assert!(message(&bomb).contains("more than 100000 values"), "{}", message(&bomb));
-        assert!(message(&"[".repeat(1_000_000)).contains("nests deeper"), "{}", message(&"[".repeat(1_000_000)));
+        assert!(
+            message(&"[".repeat(1_000_000)).contains("nests deeper"),
+            "{}",
+            message(&"[".repeat(1_000_000))
+        );
         let mut chain = "a0: &a0 [x]\n".to_owned();
         for level in 1..200 {
             chain.push_str(&format!("a{level}: &a{level} [*a{}]\n", level - 1));

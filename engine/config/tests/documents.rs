@@ -1,18 +1,24 @@
 //! Documents that are accepted, and what is read from them.
 
+// helpers of tests may panic as tests do
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 mod common;
 
 use std::path::Path;
 
 use backplane_config::{
-    Aggregation, Config, Crossovers, DeadLetter, Document, Experiment, Metric, MetricDefinition, Micros, Segment, Sink, Source,
-    StorageUrl, Syntax, Take, Timestamp, Window, WindowKind,
+    Aggregation, Config, Crossovers, DeadLetter, Document, Experiment, Metric, MetricDefinition, Micros, Segment, Sink,
+    Source, StorageUrl, Syntax, Take, Timestamp, Window, WindowKind,
 };
 use common::{environment, load};
 
 fn folder(relative: &str) -> Vec<std::path::PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(relative);
-    let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut paths: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     paths.sort();
     paths
 }
@@ -30,10 +36,16 @@ fn every_document_of_the_framework_is_accepted() {
 
 #[test]
 fn a_variable_that_a_document_relies_on_must_be_set() {
-    for name in ["10-governance-with-sql-persistence.yaml", "11-governance-with-redis-persistence.yaml"] {
+    for name in [
+        "10-governance-with-sql-persistence.yaml",
+        "11-governance-with-redis-persistence.yaml",
+    ] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/samples").join(name);
         let error = Config::load(&path, &|_| None, &[] as &[&str]).unwrap_err().to_string();
-        assert!(error.contains("governance.persistence.connectionString: the environment variable"), "{error}");
+        assert!(
+            error.contains("governance.persistence.connectionString: the environment variable"),
+            "{error}"
+        );
         assert_eq!(error.matches("error:").count(), 1, "{error}");
     }
 }
@@ -53,7 +65,10 @@ fn every_example_is_accepted_and_runs() {
 fn an_empty_document_is_the_default_configuration() {
     assert_eq!(load("{}").unwrap().config, Config::default());
     assert_eq!(load("experimentFramework:\n").unwrap().config, Config::default());
-    assert_eq!(Document::empty("none").load(&|_| None).unwrap().config, Config::default());
+    assert_eq!(
+        Document::empty("none").load(&|_| None).unwrap().config,
+        Config::default()
+    );
 }
 
 #[test]
@@ -75,24 +90,40 @@ fn everything_declared_is_in_the_model() {
 
     let first = &config.experiments[0];
     assert_eq!(first.attribution_window, Some(Micros::from_days(1)));
-    assert_eq!(first.segments, [Segment::Tenant, Segment::Attribute("platform".to_owned())]);
-    assert_eq!(first.starts_at, Some(Timestamp::parse("2026-01-05T00:00:00Z").unwrap()));
-    assert_eq!(first.plan.as_ref().and_then(|plan| plan.subjects_per_variant), Some(20_000));
-    let dated = Experiment::new("ranking").allocated([("control", 90.0), ("new-model", 10.0)]).reallocated(
-        Timestamp::parse("2026-01-12T00:00:00Z").unwrap(),
-        [("control", 50.0), ("new-model", 50.0)],
+    assert_eq!(
+        first.segments,
+        [Segment::Tenant, Segment::Attribute("platform".to_owned())]
     );
+    assert_eq!(first.starts_at, Some(Timestamp::parse("2026-01-05T00:00:00Z").unwrap()));
+    assert_eq!(
+        first.plan.as_ref().and_then(|plan| plan.subjects_per_variant),
+        Some(20_000)
+    );
+    let dated = Experiment::new("ranking")
+        .allocated([("control", 90.0), ("new-model", 10.0)])
+        .reallocated(
+            Timestamp::parse("2026-01-12T00:00:00Z").unwrap(),
+            [("control", 50.0), ("new-model", 50.0)],
+        );
     assert_eq!(config.experiments[1], dated);
 
     let engine = &config.engine;
-    assert_eq!(engine.sources, [Source::file(["events/*.ndjson.zst", "events/extra.ndjson"])]);
-    let hop = WindowKind::Hop { size: six_hours, slide: Micros::from_hours(1) };
+    assert_eq!(
+        engine.sources,
+        [Source::file(["events/*.ndjson.zst", "events/extra.ndjson"])]
+    );
+    let hop = WindowKind::Hop {
+        size: six_hours,
+        slide: Micros::from_hours(1),
+    };
     assert_eq!(engine.windows[1].kind, hop);
     assert_eq!(engine.crossovers, Crossovers::Exclude);
     assert_eq!(engine.queries[0].sinks, ["results"]);
     let sinks = [
         Sink::lake(StorageUrl::local("lake")),
-        Sink::file("results.ndjson").named("results").taking([Take::Results, Take::Late]),
+        Sink::file("results.ndjson")
+            .named("results")
+            .taking([Take::Results, Take::Late]),
         Sink::terminal(),
     ];
     assert_eq!(engine.sinks, sinks);
@@ -104,10 +135,21 @@ fn everything_declared_is_in_the_model() {
 fn attribution_windows_fall_back_from_metric_to_experiment_to_a_week() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/config/checkout.yaml");
     let config = Config::load(&path, &|_| None, &[] as &[&str]).unwrap().config;
-    let windows = [("checkout-button", "click"), ("checkout-button", "revenuePerClick"), ("checkout-button", "latency"), ("x", "y")]
-        .map(|(experiment, metric)| config.attribution_window(experiment, metric).to_string());
+    let windows = [
+        ("checkout-button", "click"),
+        ("checkout-button", "revenuePerClick"),
+        ("checkout-button", "latency"),
+        ("x", "y"),
+    ]
+    .map(|(experiment, metric)| config.attribution_window(experiment, metric).to_string());
     assert_eq!(windows, ["6h", "6h", "1d", "7d"]);
-    let names = |experiment: &str| config.metrics_of(experiment).iter().map(|metric| metric.name.clone()).collect::<Vec<_>>();
+    let names = |experiment: &str| {
+        config
+            .metrics_of(experiment)
+            .iter()
+            .map(|metric| metric.name.clone())
+            .collect::<Vec<_>>()
+    };
     assert_eq!(names("checkout-button"), ["purchase", "click", "revenuePerClick"]);
     assert_eq!(names("ranking").len(), 4);
 }
@@ -133,13 +175,19 @@ engine:
     - { type: file, options: { path: b } }
 ";
     let sinks = load(text).unwrap().config.engine.sinks;
-    assert_eq!(sinks.iter().map(|sink| sink.name.as_str()).collect::<Vec<_>>(), ["file", "file-2", "file-3"]);
+    assert_eq!(
+        sinks.iter().map(|sink| sink.name.as_str()).collect::<Vec<_>>(),
+        ["file", "file-2", "file-3"]
+    );
     assert_eq!(sinks[1].take, [Take::Signals, Take::Late]);
 }
 
 #[test]
 fn a_binary_metric_folds_by_any_and_others_by_sum() {
-    let metrics = load("metrics: [{ name: a, type: binary }, { name: b, type: Count }]").unwrap().config.metrics;
+    let metrics = load("metrics: [{ name: a, type: binary }, { name: b, type: Count }]")
+        .unwrap()
+        .config
+        .metrics;
     let aggregations = metrics.iter().map(|metric| match metric.definition {
         MetricDefinition::Fold { aggregation, .. } => aggregation,
         MetricDefinition::Ratio { .. } => panic!("no ratio was declared"),
@@ -150,7 +198,11 @@ fn a_binary_metric_folds_by_any_and_others_by_sum() {
 #[test]
 fn a_variable_cannot_change_the_shape_of_the_document() {
     let environment = |name: &str| (name == "JOB").then(|| "a, parallelism: 7".to_owned());
-    let document = Document::parse("job.yaml", "engine: { queries: [{ name: '${JOB}', window: cumulative, sql: 's' }] }", Syntax::Yaml);
+    let document = Document::parse(
+        "job.yaml",
+        "engine: { queries: [{ name: '${JOB}', window: cumulative, sql: 's' }] }",
+        Syntax::Yaml,
+    );
     let config = document.unwrap().load(&environment).unwrap().config;
     assert_eq!(config.engine.queries[0].name, "a, parallelism: 7");
     assert_ne!(config.engine.parallelism, 7);

@@ -1,8 +1,14 @@
 //! Text that means harm, or nothing at all.
 
+// helpers of tests may panic as tests do
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 mod common;
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::LazyLock,
+    time::{Duration, Instant},
+};
 
 use backplane_config::{Document, Syntax};
 use proptest::prelude::*;
@@ -10,7 +16,10 @@ use proptest::prelude::*;
 /// Loads whatever it is; true if it was accepted.
 fn is_accepted(text: &str, syntax: Syntax) -> bool {
     match Document::parse("fuzz", text, syntax) {
-        Ok(document) => document.load(&|name| Some(name.to_owned())).map(|loaded| loaded.effective.to_string()).is_ok(),
+        Ok(document) => document
+            .load(&|name| Some(name.to_owned()))
+            .map(|loaded| loaded.effective.to_string())
+            .is_ok(),
         Err(error) => {
             assert!(!error.to_string().is_empty());
             false
@@ -22,7 +31,10 @@ fn is_accepted(text: &str, syntax: Syntax) -> bool {
 fn hostile_documents_are_refused_quickly() {
     let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..100 {
-        bomb.push_str(&format!("a{level}: &a{level} [{}]\n", vec![format!("*a{}", level - 1); 10].join(", ")));
+        bomb.push_str(&format!(
+            "a{level}: &a{level} [{}]\n",
+            vec![format!("*a{}", level - 1); 10].join(", ")
+        ));
     }
     let documents = [
         bomb,
@@ -38,35 +50,94 @@ fn hostile_documents_are_refused_quickly() {
         (0..90_000).map(|key| format!("k{key}: 1\n")).collect(),
         (0..40_000).map(|_| "engine: 1\n").collect(),
         format!("experiments: [{{ name: {} }}]", "x".repeat(3_000_000)),
-        format!("experiments: [{}]", (0..15_000).map(|name| format!("{{ name: {} }},", name % 7)).collect::<String>()),
+        format!(
+            "experiments: [{}]",
+            (0..15_000)
+                .map(|name| format!("{{ name: {} }},", name % 7))
+                .collect::<String>()
+        ),
         "a: \"".to_owned() + &"\\u0000".repeat(300_000),
     ];
     for document in documents {
         for syntax in [Syntax::Yaml, Syntax::Json] {
-            let begin = Instant::now();
+            let begin = processor_time();
             is_accepted(&document, syntax);
-            let taken = begin.elapsed();
+            let taken = processor_time().saturating_sub(begin);
             let head: String = document.chars().take(20).collect();
             assert!(taken < Duration::from_secs(5), "{head} took {taken:?}");
         }
     }
 }
 
+/// The processor time of this thread, so that a busy machine fails no test; where the system does not tell, the wall clock.
+fn processor_time() -> Duration {
+    static BEGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    let ticks = |stat: &str| -> Option<u64> {
+        // the fields after the command's name: the 12th and 13th are user and system time in hundredths of a second
+        let fields: Vec<&str> = stat.rsplit(')').next()?.split_whitespace().collect();
+        Some(fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?)
+    };
+    let stat = std::fs::read_to_string("/proc/thread-self/stat").ok();
+    match stat.as_deref().and_then(ticks) {
+        Some(ticks) => Duration::from_millis(ticks * 10),
+        None => BEGIN.elapsed(),
+    }
+}
+
 /// Text that looks like a configuration: known words among signs.
 fn almost_a_document() -> impl Strategy<Value = String> {
     let words = [
-        "engine", "metrics", "experiments", "windows", "sources", "sinks", "name", "type", "size", "slide", "options", "file", "lake",
-        "tumble", "hop", "1h", "ratio", "numerator", "allocation", "shares", "from", "2026-01-05T00:00:00Z", "plan", "a", "0.5", "-1",
-        "null", "true", "governance", "policies", "dataPlane", "backplane", "kafka", "trials", "deadLetter", "take", "${A}", "$", "${",
+        "engine",
+        "metrics",
+        "experiments",
+        "windows",
+        "sources",
+        "sinks",
+        "name",
+        "type",
+        "size",
+        "slide",
+        "options",
+        "file",
+        "lake",
+        "tumble",
+        "hop",
+        "1h",
+        "ratio",
+        "numerator",
+        "allocation",
+        "shares",
+        "from",
+        "2026-01-05T00:00:00Z",
+        "plan",
+        "a",
+        "0.5",
+        "-1",
+        "null",
+        "true",
+        "governance",
+        "policies",
+        "dataPlane",
+        "backplane",
+        "kafka",
+        "trials",
+        "deadLetter",
+        "take",
+        "${A}",
+        "$",
+        "${",
     ];
-    let signs = [": ", ":", "\n", "\n  ", "\n    ", "- ", ", ", "[", "]", "{", "}", "\"", "'", "#", "&a ", "*a", "|\n", "? ", "!!str "];
+    let signs = [
+        ": ", ":", "\n", "\n  ", "\n    ", "- ", ", ", "[", "]", "{", "}", "\"", "'", "#", "&a ", "*a", "|\n", "? ",
+        "!!str ",
+    ];
     let word = proptest::sample::select(words.to_vec());
     let sign = proptest::sample::select(signs.to_vec());
     proptest::collection::vec(prop_oneof![word, sign], 0..60).prop_map(|parts| parts.concat())
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1000) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
 
     #[test]
     fn no_text_makes_the_reader_panic(text in "\\PC{0,200}|(?s).{0,200}") {

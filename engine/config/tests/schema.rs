@@ -1,5 +1,8 @@
 //! The JSON Schema against documents: it accepts what is accepted and refuses a misspelt key.
 
+// helpers of tests may panic as tests do
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 mod common;
 
 use backplane_config::{Document, Syntax, schema};
@@ -13,21 +16,38 @@ fn fits(root: &Value, schema: &Value, value: &Value) -> Result<(), String> {
         let holds = match rule.as_str() {
             "$ref" => {
                 let pointer = argument.as_str().unwrap().trim_start_matches('#');
-                fits(root, root.pointer(pointer).unwrap_or_else(|| panic!("{pointer} is not defined")), value)?;
+                fits(
+                    root,
+                    root.pointer(pointer)
+                        .unwrap_or_else(|| panic!("{pointer} is not defined")),
+                    value,
+                )?;
                 true
             }
             "type" => types(argument).iter().any(|name| is_of_type(value, name)),
             "const" => value == argument,
             "enum" => argument.as_array().unwrap().contains(value),
-            "required" => argument.as_array().unwrap().iter().all(|key| value.get(key.as_str().unwrap()).is_some() || !value.is_object()),
-            "minItems" => value.as_array().is_none_or(|items| items.len() as u64 >= argument.as_u64().unwrap()),
-            "minProperties" => value.as_object().is_none_or(|members| members.len() as u64 >= argument.as_u64().unwrap()),
+            "required" => argument
+                .as_array()
+                .unwrap()
+                .iter()
+                .all(|key| value.get(key.as_str().unwrap()).is_some() || !value.is_object()),
+            "minItems" => value
+                .as_array()
+                .is_none_or(|items| items.len() as u64 >= argument.as_u64().unwrap()),
+            "minProperties" => value
+                .as_object()
+                .is_none_or(|members| members.len() as u64 >= argument.as_u64().unwrap()),
             "minLength" => value.as_str().is_none_or(|text| !text.is_empty()),
             "minimum" => value.as_f64().is_none_or(|number| number >= argument.as_f64().unwrap()),
             "maximum" => value.as_f64().is_none_or(|number| number <= argument.as_f64().unwrap()),
             "exclusiveMinimum" => value.as_f64().is_none_or(|number| number > argument.as_f64().unwrap()),
             "exclusiveMaximum" => value.as_f64().is_none_or(|number| number < argument.as_f64().unwrap()),
-            "anyOf" => argument.as_array().unwrap().iter().any(|one| fits(root, one, value).is_ok()),
+            "anyOf" => argument
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|one| fits(root, one, value).is_ok()),
             "allOf" => {
                 for one in argument.as_array().unwrap() {
                     fits(root, one, value)?;
@@ -35,7 +55,11 @@ fn fits(root: &Value, schema: &Value, value: &Value) -> Result<(), String> {
                 true
             }
             "if" => {
-                let branch = if fits(root, argument, value).is_ok() { "then" } else { "else" };
+                let branch = if fits(root, argument, value).is_ok() {
+                    "then"
+                } else {
+                    "else"
+                };
                 if let Some(branch) = rules.get(branch) {
                     fits(root, branch, value)?;
                 }
@@ -77,7 +101,12 @@ fn fits(root: &Value, schema: &Value, value: &Value) -> Result<(), String> {
 fn types(argument: &Value) -> Vec<&str> {
     match argument {
         Value::String(name) => vec![name],
-        names => names.as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect(),
+        names => names
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|name| name.as_str().unwrap())
+            .collect(),
     }
 }
 
@@ -95,7 +124,10 @@ fn is_of_type(value: &Value, name: &str) -> bool {
 
 /// The effective document as plain JSON, which has every key that the tables know and the document uses.
 fn as_json(text: &str) -> Value {
-    let loaded = Document::parse("job.yaml", text, Syntax::Yaml).unwrap().load(&environment).unwrap();
+    let loaded = Document::parse("job.yaml", text, Syntax::Yaml)
+        .unwrap()
+        .load(&environment)
+        .unwrap();
     serde_json::to_value(&loaded.config).unwrap()
 }
 
@@ -129,8 +161,16 @@ fn the_schema_refuses_an_unknown_key_wherever_a_document_has_a_mapping() {
         let document = as_json(text);
         for pointer in mappings(&document, "") {
             let mut wrong = document.clone();
-            wrong.pointer_mut(&pointer).unwrap().as_object_mut().unwrap().insert("unknownKey".to_owned(), json!({}));
-            assert!(fits(&schema, &schema, &wrong).is_err(), "an unknown key at {pointer:?} is accepted");
+            wrong
+                .pointer_mut(&pointer)
+                .unwrap()
+                .as_object_mut()
+                .unwrap()
+                .insert("unknownKey".to_owned(), json!({}));
+            assert!(
+                fits(&schema, &schema, &wrong).is_err(),
+                "an unknown key at {pointer:?} is accepted"
+            );
         }
     }
 }
@@ -143,9 +183,11 @@ fn mappings(value: &Value, pointer: &str) -> Vec<String> {
             let below = below.flat_map(|(key, member)| mappings(member, &format!("{pointer}/{key}")));
             std::iter::once(pointer.to_owned()).chain(below).collect()
         }
-        Value::Array(items) => {
-            items.iter().enumerate().flat_map(|(index, item)| mappings(item, &format!("{pointer}/{index}"))).collect()
-        }
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .flat_map(|(index, item)| mappings(item, &format!("{pointer}/{index}")))
+            .collect(),
         _ => Vec::new(),
     }
 }

@@ -140,13 +140,21 @@ impl Window {
     /// Windows side by side.
     #[must_use]
     pub fn tumble(name: impl Into<String>, size: Micros) -> Self {
-        Self { name: name.into(), kind: WindowKind::Tumble { size }, offset: Micros(0) }
+        Self {
+            name: name.into(),
+            kind: WindowKind::Tumble { size },
+            offset: Micros(0),
+        }
     }
 
     /// Windows that overlap.
     #[must_use]
     pub fn hop(name: impl Into<String>, size: Micros, slide: Micros) -> Self {
-        Self { name: name.into(), kind: WindowKind::Hop { size, slide }, offset: Micros(0) }
+        Self {
+            name: name.into(),
+            kind: WindowKind::Hop { size, slide },
+            offset: Micros(0),
+        }
     }
 
     /// The length of a window.
@@ -236,7 +244,13 @@ pub struct SampleRatioMismatch {
 
 impl Default for SampleRatioMismatch {
     fn default() -> Self {
-        Self { warning: 100.0, error: 1000.0, error_deviation: 0.001, minimum_subjects: 100, minimum_deviation: 0.0 }
+        Self {
+            warning: 100.0,
+            error: 1000.0,
+            error_deviation: 0.001,
+            minimum_subjects: 100,
+            minimum_deviation: 0.0,
+        }
     }
 }
 
@@ -254,7 +268,11 @@ pub struct Peeking {
 
 impl Default for Peeking {
     fn default() -> Self {
-        Self { alpha: 0.05, distinct_look: 0.005, burn_in: 100 }
+        Self {
+            alpha: 0.05,
+            distinct_look: 0.005,
+            burn_in: 100,
+        }
     }
 }
 
@@ -285,7 +303,11 @@ pub struct Checkpoint {
 
 impl Default for Checkpoint {
     fn default() -> Self {
-        Self { interval: Micros::from_secs(10), url: None, retain: 5 }
+        Self {
+            interval: Micros::from_secs(10),
+            url: None,
+            retain: 5,
+        }
     }
 }
 

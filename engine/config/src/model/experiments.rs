@@ -39,7 +39,10 @@ impl Experiment {
     /// An experiment of this name, everything else undeclared.
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), ..Self::default() }
+        Self {
+            name: name.into(),
+            ..Self::default()
+        }
     }
 
     /// The same experiment with these shares for all time.
@@ -60,7 +63,9 @@ impl Experiment {
     #[must_use]
     pub fn allocation_epoch_at(&self, event_time: i64) -> usize {
         let later = self.allocation.iter().skip(1);
-        later.take_while(|epoch| epoch.from.is_some_and(|from| from.get() <= event_time)).count()
+        later
+            .take_while(|epoch| epoch.from.is_some_and(|from| from.get() <= event_time))
+            .count()
     }
 
     /// The control among these variants: the declared one, else `control` if it is among them, else the first in byte order.
@@ -95,14 +100,23 @@ impl AllocationEpoch {
     /// An epoch of these shares.
     #[must_use]
     pub fn new<V: Into<String>>(from: Option<Timestamp>, shares: impl IntoIterator<Item = (V, f64)>) -> Self {
-        Self { from, shares: shares.into_iter().map(|(variant, weight)| (variant.into(), weight)).collect() }
+        Self {
+            from,
+            shares: shares
+                .into_iter()
+                .map(|(variant, weight)| (variant.into(), weight))
+                .collect(),
+        }
     }
 
     /// Variant and share, in document order; the shares add up to 1.
     #[must_use]
     pub fn normalized(&self) -> Vec<(&str, f64)> {
         let total: f64 = self.shares.iter().map(|(_, weight)| weight).sum();
-        self.shares.iter().map(|(variant, weight)| (variant.as_str(), weight / total)).collect()
+        self.shares
+            .iter()
+            .map(|(variant, weight)| (variant.as_str(), weight / total))
+            .collect()
     }
 }
 
@@ -132,7 +146,10 @@ impl Segment {
         match text {
             "tenantId" => Some(Self::Tenant),
             "subjectType" => Some(Self::SubjectType),
-            _ => text.strip_prefix("attributes.").filter(|name| !name.is_empty()).map(|name| Self::Attribute(name.to_owned())),
+            _ => text
+                .strip_prefix("attributes.")
+                .filter(|name| !name.is_empty())
+                .map(|name| Self::Attribute(name.to_owned())),
         }
     }
 }
@@ -239,7 +256,9 @@ mod tests {
 
     #[test]
     fn an_instant_before_the_first_date_belongs_to_the_first_epoch() {
-        let experiment = Experiment::new("e").reallocated(Timestamp(10), [("a", 1.0)]).reallocated(Timestamp(20), [("a", 2.0)]);
+        let experiment = Experiment::new("e")
+            .reallocated(Timestamp(10), [("a", 1.0)])
+            .reallocated(Timestamp(20), [("a", 2.0)]);
         let epochs = [0, 10, 19, 20, 99].map(|time| experiment.allocation_epoch_at(time));
         assert_eq!(epochs, [0, 0, 0, 1, 1]);
     }

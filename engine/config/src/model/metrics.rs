@@ -47,14 +47,21 @@ impl Metric {
     /// A metric of this type and aggregation.
     #[must_use]
     pub fn fold(name: impl Into<String>, metric_type: MetricType, aggregation: Aggregation) -> Self {
-        let definition = MetricDefinition::Fold { metric_type, aggregation, winsorize: Winsorize::default() };
+        let definition = MetricDefinition::Fold {
+            metric_type,
+            aggregation,
+            winsorize: Winsorize::default(),
+        };
         Self::defined(name, definition)
     }
 
     /// The ratio of two other metrics.
     #[must_use]
     pub fn ratio(name: impl Into<String>, numerator: impl Into<String>, denominator: impl Into<String>) -> Self {
-        let definition = MetricDefinition::Ratio { numerator: numerator.into(), denominator: denominator.into() };
+        let definition = MetricDefinition::Ratio {
+            numerator: numerator.into(),
+            denominator: denominator.into(),
+        };
         Self::defined(name, definition)
     }
 
@@ -121,7 +128,11 @@ impl Serialize for MetricDefinition {
         use serde::ser::SerializeMap;
         let mut map = serializer.serialize_map(None)?;
         match self {
-            MetricDefinition::Fold { metric_type, aggregation, winsorize } => {
+            MetricDefinition::Fold {
+                metric_type,
+                aggregation,
+                winsorize,
+            } => {
                 map.serialize_entry("type", metric_type)?;
                 map.serialize_entry("aggregation", aggregation)?;
                 if winsorize.is_set() {
@@ -231,7 +242,10 @@ mod tests {
 
     #[test]
     fn caps_lift_and_cut() {
-        let caps = Winsorize { lower: Some(1.0), upper: Some(5.0) };
+        let caps = Winsorize {
+            lower: Some(1.0),
+            upper: Some(5.0),
+        };
         assert_eq!([0.0, 3.0, 9.0].map(|value| caps.apply(value)), [1.0, 3.0, 5.0]);
         assert_eq!(Winsorize::default().apply(-7.0), -7.0);
     }

@@ -9,15 +9,16 @@ mod experiments;
 mod metrics;
 mod outlets;
 
-pub use engine::{
-    Auth, Checkpoint, Crossovers, Engine, Peeking, Query, SampleRatioMismatch, Server, Signals, Time, Window, WindowKind,
-};
 pub(crate) use engine::available_cores;
+pub use engine::{
+    Auth, Checkpoint, Crossovers, Engine, Peeking, Query, SampleRatioMismatch, Server, Signals, Time, Window,
+    WindowKind,
+};
 pub use experiments::{AllocationEpoch, Correction, Design, Experiment, Plan, Segment, Spending};
 pub use metrics::{Aggregation, Covariate, Metric, MetricDefinition, MetricType, Role, Winsorize};
 pub use outlets::{
-    DeadLetter, FileSink, FileSource, Format, LakeSink, LakeSource, Sink, SinkKind, Source, SourceKind, StdinSource, Take,
-    TerminalSink,
+    DeadLetter, FileSink, FileSource, Format, LakeSink, LakeSource, Sink, SinkKind, Source, SourceKind, StdinSource,
+    Take, TerminalSink,
 };
 
 use serde::Serialize;
@@ -74,7 +75,10 @@ impl Config {
             _ => declared,
         };
         let of_metric = measured.and_then(|metric| metric.attribution_window);
-        let of_experiment = || self.experiment(experiment).and_then(|experiment| experiment.attribution_window);
+        let of_experiment = || {
+            self.experiment(experiment)
+                .and_then(|experiment| experiment.attribution_window)
+        };
         of_metric.or_else(of_experiment).unwrap_or(DEFAULT_ATTRIBUTION_WINDOW)
     }
 
@@ -82,7 +86,10 @@ impl Config {
     /// declared one.
     #[must_use]
     pub fn metrics_of(&self, experiment: &str) -> Vec<&Metric> {
-        match self.experiment(experiment).and_then(|experiment| experiment.metrics.as_ref()) {
+        match self
+            .experiment(experiment)
+            .and_then(|experiment| experiment.metrics.as_ref())
+        {
             Some(listed) => listed.iter().filter_map(|name| self.metric(name)).collect(),
             None => self.metrics.iter().collect(),
         }

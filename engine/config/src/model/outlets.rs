@@ -20,20 +20,33 @@ impl Source {
     /// A set of files at rest.
     #[must_use]
     pub fn file<P: Into<String>>(paths: impl IntoIterator<Item = P>) -> Self {
-        let options = FileSource { paths: paths.into_iter().map(Into::into).collect(), follow: false, format: Format::Ndjson };
-        Self { name: "file".to_owned(), kind: SourceKind::File(options) }
+        let options = FileSource {
+            paths: paths.into_iter().map(Into::into).collect(),
+            follow: false,
+            format: Format::Ndjson,
+        };
+        Self {
+            name: "file".to_owned(),
+            kind: SourceKind::File(options),
+        }
     }
 
     /// A lake, to be replayed.
     #[must_use]
     pub fn lake(url: StorageUrl) -> Self {
-        Self { name: "lake".to_owned(), kind: SourceKind::Lake(LakeSource { url }) }
+        Self {
+            name: "lake".to_owned(),
+            kind: SourceKind::Lake(LakeSource { url }),
+        }
     }
 
     /// Standard input.
     #[must_use]
     pub fn stdin() -> Self {
-        Self { name: "stdin".to_owned(), kind: SourceKind::Stdin(StdinSource::default()) }
+        Self {
+            name: "stdin".to_owned(),
+            kind: SourceKind::Stdin(StdinSource::default()),
+        }
     }
 }
 
@@ -131,7 +144,12 @@ impl Sink {
     }
 
     fn of(kind: SinkKind) -> Self {
-        Self { name: kind.name().to_owned(), take: Take::default_of(kind.name()).to_vec(), kind, counts_as_look: false }
+        Self {
+            name: kind.name().to_owned(),
+            take: Take::default_of(kind.name()).to_vec(),
+            kind,
+            counts_as_look: false,
+        }
     }
 
     /// The same sink under another name.
@@ -259,7 +277,8 @@ mod tests {
     #[test]
     fn a_source_is_written_as_in_the_document() {
         let written = serde_json::to_string(&Source::file(["a.ndjson"])).unwrap();
-        let expected = r#"{"name":"file","type":"file","options":{"paths":["a.ndjson"],"follow":false,"format":"ndjson"}}"#;
+        let expected =
+            r#"{"name":"file","type":"file","options":{"paths":["a.ndjson"],"follow":false,"format":"ndjson"}}"#;
         assert_eq!(written, expected);
     }
 }

@@ -26,11 +26,16 @@ impl<'a> Rules<'a> {
             }
             _ => {}
         }
-        let Some(options) = backplane.get("options") else { return };
+        let Some(options) = backplane.get("options") else {
+            return;
+        };
         match kind {
             "kafka" => self.kafka(&format!("{path}.options"), options),
             "azureServiceBus" if options.get("queueName").is_some() && options.get("topicName").is_some() => {
-                self.error(&format!("{path}.options.topicName"), "give either queueName or topicName");
+                self.error(
+                    &format!("{path}.options.topicName"),
+                    "give either queueName or topicName",
+                );
             }
             _ => {}
         }
@@ -46,8 +51,14 @@ impl<'a> Rules<'a> {
         if matches!(text("acks"), Some("0" | "1")) {
             self.error(&format!("{path}.acks"), "must be all while enableIdempotence is true");
         }
-        if text("maxInFlight").and_then(scalar::integer).is_some_and(|requests| requests > 5) {
-            self.error(&format!("{path}.maxInFlight"), "may be at most 5 while enableIdempotence is true");
+        if text("maxInFlight")
+            .and_then(scalar::integer)
+            .is_some_and(|requests| requests > 5)
+        {
+            self.error(
+                &format!("{path}.maxInFlight"),
+                "may be at most 5 while enableIdempotence is true",
+            );
         }
     }
 }

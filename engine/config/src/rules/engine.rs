@@ -9,10 +9,26 @@ impl Rules<'_> {
     pub(super) fn engine(&mut self) {
         let engine = &self.config.engine;
         self.job(&engine.job);
-        self.unique_names("engine.sources", engine.sources.iter().map(|source| source.name.as_str()), false);
-        self.unique_names("engine.sinks", engine.sinks.iter().map(|sink| sink.name.as_str()), false);
-        self.unique_names("engine.windows", engine.windows.iter().map(|window| window.name.as_str()), false);
-        self.unique_names("engine.queries", engine.queries.iter().map(|query| query.name.as_str()), false);
+        self.unique_names(
+            "engine.sources",
+            engine.sources.iter().map(|source| source.name.as_str()),
+            false,
+        );
+        self.unique_names(
+            "engine.sinks",
+            engine.sinks.iter().map(|sink| sink.name.as_str()),
+            false,
+        );
+        self.unique_names(
+            "engine.windows",
+            engine.windows.iter().map(|window| window.name.as_str()),
+            false,
+        );
+        self.unique_names(
+            "engine.queries",
+            engine.queries.iter().map(|query| query.name.as_str()),
+            false,
+        );
         self.one_standard_input();
         self.time();
         for (index, window) in engine.windows.iter().enumerate() {
@@ -31,14 +47,21 @@ impl Rules<'_> {
     fn job(&mut self, job: &str) {
         let fits = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '-' | '_');
         let path = "engine.job";
-        if self.is_sound(path) && !(job.len() <= 100 && job.chars().all(fits) && job.starts_with(|letter: char| letter != '.')) {
-            self.error(path, "a job's name has at most 100 letters, digits, dots, dashes and underscores, and begins with no dot");
+        if self.is_sound(path)
+            && !(job.len() <= 100 && job.chars().all(fits) && job.starts_with(|letter: char| letter != '.'))
+        {
+            self.error(
+                path,
+                "a job's name has at most 100 letters, digits, dots, dashes and underscores, and begins with no dot",
+            );
         }
     }
 
     fn one_standard_input(&mut self) {
         let sources = self.config.engine.sources.iter().enumerate();
-        let inputs = sources.filter(|(_, source)| matches!(source.kind, SourceKind::Stdin(_))).map(|(index, _)| index);
+        let inputs = sources
+            .filter(|(_, source)| matches!(source.kind, SourceKind::Stdin(_)))
+            .map(|(index, _)| index);
         for index in inputs.skip(1).collect::<Vec<_>>() {
             // a source of a wrong type reads as standard input
             let path = format!("engine.sources[{index}]");
@@ -61,26 +84,44 @@ impl Rules<'_> {
 
     fn window(&mut self, path: &str, index: usize, window: &Window) {
         if window.name == CUMULATIVE {
-            self.error(&format!("{path}.name"), "the name cumulative is taken by the experiment to date, which is always there");
+            self.error(
+                &format!("{path}.name"),
+                "the name cumulative is taken by the experiment to date, which is always there",
+            );
         }
-        if !self.is_sound(path) {
+        if !["type", "size", "slide", "offset"]
+            .iter()
+            .all(|key| self.is_sound(&format!("{path}.{key}")))
+        {
             return;
         }
-        let node = self.tree.get("engine").and_then(|engine| engine.get("windows")).and_then(|windows| windows.items().get(index));
+        let node = self
+            .tree
+            .get("engine")
+            .and_then(|engine| engine.get("windows"))
+            .and_then(|windows| windows.items().get(index));
         let has_slide = node.is_some_and(|node| node.get("slide").is_some());
         match window.kind {
             WindowKind::Tumble { .. } if has_slide => {
-                self.error(&format!("{path}.slide"), "tumble windows have no slide; leave it out, or use type: hop");
+                self.error(
+                    &format!("{path}.slide"),
+                    "tumble windows have no slide; leave it out, or use type: hop",
+                );
             }
             WindowKind::Hop { .. } if !has_slide => {
                 self.error(&format!("{path}.slide"), "is missing: hop windows need it");
             }
             WindowKind::Hop { size, slide } if slide > size => {
-                let message = format!("{slide} is longer than the size ({size}); events between two windows would be in none");
+                let message =
+                    format!("{slide} is longer than the size ({size}); events between two windows would be in none");
                 self.error(&format!("{path}.slide"), message);
             }
             _ if window.offset >= window.slide() => {
-                let message = format!("{} is not less than {}, after which windows repeat", window.offset, window.slide());
+                let message = format!(
+                    "{} is not less than {}, after which windows repeat",
+                    window.offset,
+                    window.slide()
+                );
                 self.error(&format!("{path}.offset"), message);
             }
             _ => {}
@@ -92,13 +133,22 @@ impl Rules<'_> {
         let window_path = format!("{path}.window");
         let is_known = query.window == CUMULATIVE || engine.window(&query.window).is_some();
         if !is_known && self.is_sound(&window_path) {
-            let names = engine.windows.iter().map(|window| window.name.as_str()).chain([CUMULATIVE]);
+            let names = engine
+                .windows
+                .iter()
+                .map(|window| window.name.as_str())
+                .chain([CUMULATIVE]);
             self.unknown(&window_path, "window", &query.window, names);
         }
         for (index, name) in query.sinks.iter().enumerate() {
             let sink_path = format!("{path}.sinks[{index}]");
             if engine.sink(name).is_none() && self.is_sound(&sink_path) {
-                self.unknown(&sink_path, "sink", name, engine.sinks.iter().map(|sink| sink.name.as_str()));
+                self.unknown(
+                    &sink_path,
+                    "sink",
+                    name,
+                    engine.sinks.iter().map(|sink| sink.name.as_str()),
+                );
             }
         }
         if query.sinks.is_empty() && self.is_sound(path) {
@@ -131,10 +181,14 @@ impl Rules<'_> {
     }
 
     fn place_is_free(&mut self, taken: &mut HashMap<String, String>, outlet: &str, key: &str, place: String) {
-        if place.is_empty() || !self.is_sound(outlet) {
+        let path = if outlet == "engine.checkpoint" {
+            format!("{outlet}.{key}")
+        } else {
+            format!("{outlet}.options.{key}")
+        };
+        if place.is_empty() || !self.is_sound(&path) || !self.is_sound(&format!("{outlet}.type")) {
             return;
         }
-        let path = if outlet == "engine.checkpoint" { format!("{outlet}.{key}") } else { format!("{outlet}.options.{key}") };
         match taken.get(&place) {
             Some(other) => self.error(&path, format!("this place is that of {other} already; use another one")),
             None => {
@@ -147,7 +201,10 @@ impl Rules<'_> {
         let srm = &self.config.engine.signals.sample_ratio_mismatch;
         let path = "engine.signals.sampleRatioMismatch";
         if srm.error < srm.warning && self.is_sound(path) {
-            self.error(&format!("{path}.error"), format!("{} is less than warning ({})", srm.error, srm.warning));
+            self.error(
+                &format!("{path}.error"),
+                format!("{} is less than warning ({})", srm.error, srm.warning),
+            );
         }
     }
 }

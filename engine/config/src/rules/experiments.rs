@@ -8,10 +8,18 @@ use crate::{AllocationEpoch, Design, Experiment, Plan};
 impl Rules<'_> {
     pub(super) fn experiments(&mut self) {
         let config = self.config;
-        self.unique_names("experiments", config.experiments.iter().map(|experiment| experiment.name.as_str()), true);
+        self.unique_names(
+            "experiments",
+            config.experiments.iter().map(|experiment| experiment.name.as_str()),
+            true,
+        );
         for (index, experiment) in config.experiments.iter().enumerate() {
             let path = format!("experiments[{index}]");
-            self.allocation(&format!("{path}.allocation"), &experiment.allocation, self.has_dated_allocation(index));
+            self.allocation(
+                &format!("{path}.allocation"),
+                &experiment.allocation,
+                self.has_dated_allocation(index),
+            );
             self.control(&path, experiment);
             self.listed_metrics(&format!("{path}.metrics"), experiment);
             self.segments(&format!("{path}.segments"), experiment);
@@ -22,8 +30,13 @@ impl Rules<'_> {
     }
 
     fn has_dated_allocation(&self, index: usize) -> bool {
-        let experiment = self.tree.get("experiments").and_then(|experiments| experiments.items().get(index));
-        experiment.and_then(|experiment| experiment.get("allocation")).is_some_and(|allocation| !allocation.items().is_empty())
+        let experiment = self
+            .tree
+            .get("experiments")
+            .and_then(|experiments| experiments.items().get(index));
+        experiment
+            .and_then(|experiment| experiment.get("allocation"))
+            .is_some_and(|allocation| !allocation.items().is_empty())
     }
 
     fn allocation(&mut self, path: &str, epochs: &[AllocationEpoch], is_list: bool) {
@@ -31,8 +44,16 @@ impl Rules<'_> {
             return;
         }
         for (index, epoch) in epochs.iter().enumerate() {
-            let epoch_path = if is_list { format!("{path}[{index}]") } else { path.to_owned() };
-            let shares_path = if is_list { format!("{epoch_path}.shares") } else { epoch_path.clone() };
+            let epoch_path = if is_list {
+                format!("{path}[{index}]")
+            } else {
+                path.to_owned()
+            };
+            let shares_path = if is_list {
+                format!("{epoch_path}.shares")
+            } else {
+                epoch_path.clone()
+            };
             let total: f64 = epoch.shares.iter().map(|(_, weight)| weight).sum();
             if epoch.shares.is_empty() {
                 self.error(&shares_path, "at least one variant is expected");
@@ -46,7 +67,10 @@ impl Rules<'_> {
                 match (before.from, epoch.from) {
                     (_, None) => self.error(&epoch_path, "`from` is missing; only the first entry may have none"),
                     (Some(earlier), Some(from)) if from <= earlier => {
-                        self.error(&format!("{epoch_path}.from"), format!("{from} is not after {earlier}; dates must rise"));
+                        self.error(
+                            &format!("{epoch_path}.from"),
+                            format!("{from} is not after {earlier}; dates must rise"),
+                        );
                     }
                     _ => {}
                 }
@@ -79,7 +103,12 @@ impl Rules<'_> {
                 continue;
             }
             if config.metric(name).is_none() {
-                self.unknown(&below, "metric", name, config.metrics.iter().map(|metric| metric.name.as_str()));
+                self.unknown(
+                    &below,
+                    "metric",
+                    name,
+                    config.metrics.iter().map(|metric| metric.name.as_str()),
+                );
             } else if !seen.insert(name) {
                 self.error(&below, format!("the metric {name:?} is listed twice"));
             }
@@ -93,7 +122,10 @@ impl Rules<'_> {
         let mut seen = HashSet::new();
         for (index, segment) in experiment.segments.iter().enumerate() {
             if !seen.insert(segment) {
-                self.error(&format!("{path}[{index}]"), format!("the segment {segment} is listed twice"));
+                self.error(
+                    &format!("{path}[{index}]"),
+                    format!("the segment {segment} is listed twice"),
+                );
             }
         }
     }
@@ -102,16 +134,25 @@ impl Rules<'_> {
         if let (Some(starts_at), Some(ends_at)) = (experiment.starts_at, plan.ends_at)
             && ends_at <= starts_at
         {
-            self.error(&format!("{path}.endsAt"), format!("{ends_at} is not after startsAt ({starts_at})"));
+            self.error(
+                &format!("{path}.endsAt"),
+                format!("{ends_at} is not after startsAt ({starts_at})"),
+            );
         }
         let design_path = format!("{path}.design");
         if plan.design == Design::GroupSequential {
-            self.warning(&design_path, "the boundaries of a groupSequential design are not computed in this version");
+            self.warning(
+                &design_path,
+                "the boundaries of a groupSequential design are not computed in this version",
+            );
             return;
         }
         for (key, is_given) in [("looks", plan.looks.is_some()), ("spending", plan.spending.is_some())] {
             if is_given && self.is_sound(&design_path) {
-                self.error(&format!("{path}.{key}"), format!("{key} belongs to design: groupSequential; this one is {}", plan.design));
+                self.error(
+                    &format!("{path}.{key}"),
+                    format!("{key} belongs to design: groupSequential; this one is {}", plan.design),
+                );
             }
         }
     }

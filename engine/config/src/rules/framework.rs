@@ -8,7 +8,10 @@ impl<'a> Rules<'a> {
         let tree: &'a Node = self.tree;
         for (index, decorator) in items(tree, "decorators").iter().enumerate() {
             if text(decorator, "type") == Some("custom") && decorator.get("typeName").is_none() {
-                self.error(&format!("decorators[{index}].typeName"), "is missing: a custom decorator needs it");
+                self.error(
+                    &format!("decorators[{index}].typeName"),
+                    "is missing: a custom decorator needs it",
+                );
             }
         }
         self.trials(tree, "");
@@ -41,7 +44,10 @@ impl<'a> Rules<'a> {
             _ => return,
         };
         if mode.get(needed).is_none() {
-            self.error(&format!("{prefix}selectionMode.{needed}"), "is missing: this selection mode needs it");
+            self.error(
+                &format!("{prefix}selectionMode.{needed}"),
+                "is missing: this selection mode needs it",
+            );
         }
     }
 
@@ -52,7 +58,10 @@ impl<'a> Rules<'a> {
         for (index, condition) in items(trial, "conditions").iter().enumerate() {
             let Some(key) = text(condition, "key") else { continue };
             if keys.contains(&key.to_lowercase()) {
-                self.error(&format!("{prefix}conditions[{index}].key"), format!("the key {key:?} is taken; keys must differ"));
+                self.error(
+                    &format!("{prefix}conditions[{index}].key"),
+                    format!("the key {key:?} is taken; keys must differ"),
+                );
             }
             keys.push(key.to_lowercase());
         }
@@ -67,13 +76,17 @@ impl<'a> Rules<'a> {
                 self.error(&format!("{path}.fallbackKey"), "is missing: fallbackTo needs it");
             }
             Some("tryInOrder") if items(policy, "fallbackKeys").is_empty() => {
-                self.error(&format!("{path}.fallbackKeys"), "is missing: tryInOrder needs at least one");
+                self.error(
+                    &format!("{path}.fallbackKeys"),
+                    "is missing: tryInOrder needs at least one",
+                );
             }
             _ => {}
         }
         let single = text(policy, "fallbackKey").map(|key| (format!("{path}.fallbackKey"), key));
         let listed = items(policy, "fallbackKeys").iter().enumerate();
-        let listed = listed.filter_map(|(index, key)| key.text().map(|key| (format!("{path}.fallbackKeys[{index}]"), key)));
+        let listed =
+            listed.filter_map(|(index, key)| key.text().map(|key| (format!("{path}.fallbackKeys[{index}]"), key)));
         for (key_path, key) in single.into_iter().chain(listed) {
             if !keys.contains(&key.to_lowercase()) {
                 self.warning(&key_path, format!("there is no condition {key:?}"));
@@ -82,23 +95,33 @@ impl<'a> Rules<'a> {
     }
 
     fn activation(&mut self, parent: &Node, prefix: &str) {
-        let Some(activation) = parent.get("activation") else { return };
+        let Some(activation) = parent.get("activation") else {
+            return;
+        };
         let instant = |key: &str| text(activation, key).and_then(|text| Timestamp::parse(text).ok());
         if let (Some(from), Some(until)) = (instant("from"), instant("until"))
             && until <= from
         {
-            self.error(&format!("{prefix}activation.until"), format!("{until} is not after from ({from})"));
+            self.error(
+                &format!("{prefix}activation.until"),
+                format!("{until} is not after from ({from})"),
+            );
         }
     }
 
     fn hypothesis(&mut self, hypothesis: &Node, path: &str) {
-        let primary = hypothesis.get("primaryEndpoint").map(|endpoint| (format!("{path}.primaryEndpoint"), endpoint));
+        let primary = hypothesis
+            .get("primaryEndpoint")
+            .map(|endpoint| (format!("{path}.primaryEndpoint"), endpoint));
         let secondary = items(hypothesis, "secondaryEndpoints").iter().enumerate();
         let secondary = secondary.map(|(index, endpoint)| (format!("{path}.secondaryEndpoints[{index}]"), endpoint));
         for (endpoint_path, endpoint) in primary.into_iter().chain(secondary) {
             let is_true = |key: &str| text(endpoint, key).and_then(scalar::flag) == Some(true);
             if is_true("higherIsBetter") && is_true("lowerIsBetter") {
-                self.error(&format!("{endpoint_path}.lowerIsBetter"), "higher and lower cannot both be better");
+                self.error(
+                    &format!("{endpoint_path}.lowerIsBetter"),
+                    "higher and lower cannot both be better",
+                );
             }
         }
     }

@@ -6,13 +6,32 @@ use crate::tree::Node;
 impl<'a> Rules<'a> {
     pub(super) fn governance(&mut self) {
         let tree: &'a Node = self.tree;
-        let Some(governance) = tree.get("governance") else { return };
-        for (index, gate) in governance.get("approvalGates").map(Node::items).unwrap_or_default().iter().enumerate() {
+        let Some(governance) = tree.get("governance") else {
+            return;
+        };
+        for (index, gate) in governance
+            .get("approvalGates")
+            .map(Node::items)
+            .unwrap_or_default()
+            .iter()
+            .enumerate()
+        {
             if matches!(gate.get("type").and_then(Node::text), Some("roleBased" | "role-based")) {
-                self.needs(gate, &format!("governance.approvalGates[{index}]"), "a roleBased gate", &["allowedRoles"]);
+                self.needs(
+                    gate,
+                    &format!("governance.approvalGates[{index}]"),
+                    "a roleBased gate",
+                    &["allowedRoles"],
+                );
             }
         }
-        for (index, policy) in governance.get("policies").map(Node::items).unwrap_or_default().iter().enumerate() {
+        for (index, policy) in governance
+            .get("policies")
+            .map(Node::items)
+            .unwrap_or_default()
+            .iter()
+            .enumerate()
+        {
             let path = format!("governance.policies[{index}]");
             match policy.get("type").and_then(Node::text) {
                 Some("trafficLimit" | "traffic-limit") => {
@@ -20,10 +39,20 @@ impl<'a> Rules<'a> {
                 }
                 Some("errorRate" | "error-rate") => self.needs(policy, &path, "an errorRate policy", &["maxErrorRate"]),
                 Some("timeWindow" | "time-window") => {
-                    self.needs(policy, &path, "a timeWindow policy", &["allowedStartTime", "allowedEndTime"]);
+                    self.needs(
+                        policy,
+                        &path,
+                        "a timeWindow policy",
+                        &["allowedStartTime", "allowedEndTime"],
+                    );
                 }
                 Some("conflictPrevention" | "conflict-prevention") => {
-                    self.needs(policy, &path, "a conflictPrevention policy", &["conflictingExperiments"]);
+                    self.needs(
+                        policy,
+                        &path,
+                        "a conflictPrevention policy",
+                        &["conflictingExperiments"],
+                    );
                 }
                 _ => {}
             }
@@ -31,7 +60,12 @@ impl<'a> Rules<'a> {
         if let Some(persistence) = governance.get("persistence")
             && matches!(persistence.get("type").and_then(Node::text), Some("sql" | "redis"))
         {
-            self.needs(persistence, "governance.persistence", "persistence of this type", &["connectionString"]);
+            self.needs(
+                persistence,
+                "governance.persistence",
+                "persistence of this type",
+                &["connectionString"],
+            );
         }
     }
 

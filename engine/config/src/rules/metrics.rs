@@ -31,7 +31,9 @@ impl<'a> Rules<'a> {
     }
 
     fn no_definition_of_its_own(&mut self, index: usize, path: &str) {
-        let Some(node) = self.tree.get("metrics").and_then(|metrics| metrics.items().get(index)) else { return };
+        let Some(node) = self.tree.get("metrics").and_then(|metrics| metrics.items().get(index)) else {
+            return;
+        };
         for key in ["type", "aggregation", "winsorize", "attributionWindow"] {
             if node.get(key).is_some() {
                 let message = format!("a ratio has no {key} of its own; its numerator and denominator have");
@@ -43,15 +45,24 @@ impl<'a> Rules<'a> {
     fn ratio(&mut self, path: &str, numerator: &str, denominator: &str) {
         let above = self.component(&format!("{path}.numerator"), numerator);
         let below = self.component(&format!("{path}.denominator"), denominator);
-        let (Some(above), Some(below)) = (above, below) else { return };
+        let (Some(above), Some(below)) = (above, below) else {
+            return;
+        };
         if above.name == below.name {
-            self.error(&format!("{path}.denominator"), "numerator and denominator are the same metric");
+            self.error(
+                &format!("{path}.denominator"),
+                "numerator and denominator are the same metric",
+            );
         } else if above.attribution_window != below.attribution_window {
             let has = |metric: &Metric| match metric.attribution_window {
                 Some(window) => format!("{} has {window}", metric.name),
                 None => format!("{} has none of its own", metric.name),
             };
-            let message = format!("numerator and denominator need the same attributionWindow; {}, {}", has(above), has(below));
+            let message = format!(
+                "numerator and denominator need the same attributionWindow; {}, {}",
+                has(above),
+                has(below)
+            );
             self.error(path, message);
         }
     }
@@ -69,7 +80,12 @@ impl<'a> Rules<'a> {
             }
             Some(metric) => Some(metric),
             None => {
-                self.unknown(path, "metric", name, config.metrics.iter().map(|metric| metric.name.as_str()));
+                self.unknown(
+                    path,
+                    "metric",
+                    name,
+                    config.metrics.iter().map(|metric| metric.name.as_str()),
+                );
                 None
             }
         }

@@ -32,9 +32,9 @@ struct Rules<'a> {
 }
 
 impl Rules<'_> {
-    /// Whether nothing is known to be wrong at a path and below, so that rules there make sense.
+    /// Whether nothing is known to be wrong at a path, below it and with what it is a part of, so that rules there make sense.
     fn is_sound(&self, path: &str) -> bool {
-        !self.findings.has_error_under(path)
+        !self.findings.concern(path)
     }
 
     fn place(&self, path: &str) -> Origin {
@@ -55,11 +55,15 @@ impl Rules<'_> {
     /// A name that refers to nothing; suggests the nearest of those that there are.
     fn unknown<'n>(&mut self, path: &str, what: &str, name: &str, known: impl Iterator<Item = &'n str> + Clone) {
         let suggestion = nearest(name, known.clone());
-        let names: Vec<&str> = known.collect();
-        let message = match (suggestion, names.as_slice()) {
-            (Some(_), _) => format!("there is no {what} {name:?}"),
-            (None, []) => format!("there is no {what} {name:?}; none is declared"),
-            (None, names) => format!("there is no {what} {name:?}; there are {}", names.join(", ")),
+        let some: Vec<&str> = known.clone().take(10).collect();
+        let message = match (suggestion, some.as_slice(), known.skip(10).count()) {
+            (Some(_), _, _) => format!("there is no {what} {name:?}"),
+            (None, [], _) => format!("there is no {what} {name:?}; none is declared"),
+            (None, some, 0) => format!("there is no {what} {name:?}; there are {}", some.join(", ")),
+            (None, some, more) => format!(
+                "there is no {what} {name:?}; there are {} and {more} more",
+                some.join(", ")
+            ),
         };
         let place = self.place(path);
         self.findings.error_with_suggestion(&place, path, message, suggestion);
@@ -73,9 +77,16 @@ impl Rules<'_> {
             if name.is_empty() || !self.is_sound(&path) {
                 continue;
             }
-            let folded = if ignoring_case { name.to_lowercase() } else { name.to_owned() };
+            let folded = if ignoring_case {
+                name.to_lowercase()
+            } else {
+                name.to_owned()
+            };
             match seen.get(&folded) {
-                Some(first) => self.error(&path, format!("the name {name:?} is taken by {list}[{first}]; names must differ")),
+                Some(first) => self.error(
+                    &path,
+                    format!("the name {name:?} is taken by {list}[{first}]; names must differ"),
+                ),
                 None => {
                     seen.insert(folded, index);
                 }

@@ -9,20 +9,84 @@ pub(crate) static ENGINE: Shape = Shape::new(
     "engine",
     "The stream job.",
     &[
-        Key::default("job", Kind::Text, "backplane", "The job's name; letters, digits, dot, dash and underscore."),
-        Key::empty("sources", Kind::List { of: &Kind::Object(&SOURCE), empty: true }, "Where events come from."),
+        Key::default(
+            "job",
+            Kind::Text,
+            "backplane",
+            "The job's name; letters, digits, dot, dash and underscore.",
+        ),
+        Key::empty(
+            "sources",
+            Kind::List {
+                of: &Kind::Object(&SOURCE),
+                empty: true,
+            },
+            "Where events come from.",
+        ),
         Key::empty("time", Kind::Object(&TIME), "How event time passes."),
-        Key::default("crossovers", Kind::Choice(Crossovers::NAMES), "exclude", "What becomes of a subject seen in several variants."),
-        Key::empty("windows", Kind::List { of: &Kind::Object(&WINDOW), empty: true }, "Windows beside `cumulative`."),
-        Key::default("emitEvery", Kind::LENGTH, "10s", "How often a live job emits provisional rows, by the wall clock."),
-        Key::default("evaluateEvery", Kind::LENGTH, "1m", "At which multiples of event time signals are evaluated."),
+        Key::default(
+            "crossovers",
+            Kind::Choice(Crossovers::NAMES),
+            "exclude",
+            "What becomes of a subject seen in several variants.",
+        ),
+        Key::empty(
+            "windows",
+            Kind::List {
+                of: &Kind::Object(&WINDOW),
+                empty: true,
+            },
+            "Windows beside `cumulative`.",
+        ),
+        Key::default(
+            "emitEvery",
+            Kind::LENGTH,
+            "10s",
+            "How often a live job emits provisional rows, by the wall clock.",
+        ),
+        Key::default(
+            "evaluateEvery",
+            Kind::LENGTH,
+            "1m",
+            "At which multiples of event time signals are evaluated.",
+        ),
         Key::empty("signals", Kind::Object(&SIGNALS), "Thresholds of the signals."),
-        Key::empty("queries", Kind::List { of: &Kind::Object(&QUERY), empty: true }, "Your own queries over each closed window."),
-        Key::empty("sinks", Kind::List { of: &Kind::Object(&SINK), empty: true }, "Where results go."),
-        Key::empty("deadLetter", Kind::Object(&DEAD_LETTER), "Where records go that cannot be read."),
+        Key::empty(
+            "queries",
+            Kind::List {
+                of: &Kind::Object(&QUERY),
+                empty: true,
+            },
+            "Your own queries over each closed window.",
+        ),
+        Key::empty(
+            "sinks",
+            Kind::List {
+                of: &Kind::Object(&SINK),
+                empty: true,
+            },
+            "Where results go.",
+        ),
+        Key::empty(
+            "deadLetter",
+            Kind::Object(&DEAD_LETTER),
+            "Where records go that cannot be read.",
+        ),
         Key::empty("checkpoint", Kind::Object(&CHECKPOINT), "How the job's state is kept."),
-        Key::optional("parallelism", Kind::Integer { least: 1, greatest: 1024 }, "How many shards; default the number of cores."),
-        Key::default("memory", Kind::Size, "4GiB", "How much memory state may take before it spills to disk."),
+        Key::optional(
+            "parallelism",
+            Kind::Integer {
+                least: 1,
+                greatest: 1024,
+            },
+            "How many shards; default the number of cores.",
+        ),
+        Key::default(
+            "memory",
+            Kind::Size,
+            "4GiB",
+            "How much memory state may take before it spills to disk.",
+        ),
         Key::empty("server", Kind::Object(&SERVER), "The HTTP and SQL servers.").without_effect(),
     ],
 );
@@ -48,23 +112,52 @@ static FILE_SOURCE: Shape = Shape::new(
     "fileSource",
     "Files, each a partition; .gz and .zst are decompressed.",
     &[
-        Key::required("paths", Kind::ListOrOne(&Kind::Text), "Paths or globs, relative to the working directory."),
-        Key::default("follow", Kind::Flag, "false", "Whether the files grow and more may come."),
-        Key::default("format", Kind::Choice(Format::NAMES), "ndjson", "How records are written."),
+        Key::required(
+            "paths",
+            Kind::ListOrOne(&Kind::Text),
+            "Paths or globs, relative to the working directory.",
+        ),
+        Key::default(
+            "follow",
+            Kind::Flag,
+            "false",
+            "Whether the files grow and more may come.",
+        ),
+        Key::default(
+            "format",
+            Kind::Choice(Format::NAMES),
+            "ndjson",
+            "How records are written.",
+        ),
     ],
 );
 
 static STDIN_SOURCE: Shape = Shape::new(
     "stdinSource",
     "Standard input.",
-    &[Key::default("format", Kind::Choice(Format::NAMES), "ndjson", "How records are written.")],
+    &[Key::default(
+        "format",
+        Kind::Choice(Format::NAMES),
+        "ndjson",
+        "How records are written.",
+    )],
 );
 
-static LAKE: Shape =
-    Shape::new("lake", "A lake of Delta tables.", &[Key::required("url", Kind::Storage, "A path or file:///path.")]);
+static LAKE: Shape = Shape::new(
+    "lake",
+    "A lake of Delta tables.",
+    &[Key::required("url", Kind::Storage, "A path or file:///path.")],
+);
 
-static FILE_SINK: Shape =
-    Shape::new("fileSink", "A file of NDJSON.", &[Key::required("path", Kind::Text, "The file, relative to the working directory.")]);
+static FILE_SINK: Shape = Shape::new(
+    "fileSink",
+    "A file of NDJSON.",
+    &[Key::required(
+        "path",
+        Kind::Text,
+        "The file, relative to the working directory.",
+    )],
+);
 
 static TERMINAL_SINK: Shape = Shape::new("terminalSink", "Lines for people; no options.", &[]);
 
@@ -72,11 +165,36 @@ static TIME: Shape = Shape::new(
     "time",
     "How event time passes.",
     &[
-        Key::default("maxOutOfOrderness", Kind::LENGTH_OR_ZERO, "30s", "How far the watermark stays behind the greatest event time."),
-        Key::default("idleTimeout", Kind::LENGTH, "60s", "After how long without a record a live partition holds nobody up."),
-        Key::default("allowedLateness", Kind::LENGTH_OR_ZERO, "5m", "How long after its end a window stays open."),
-        Key::default("correctionHorizon", Kind::LENGTH_OR_ZERO, "1h", "How late a record may be and still count."),
-        Key::default("maxFutureSkew", Kind::LENGTH_OR_ZERO, "1h", "How far ahead of the wall clock a live event may be."),
+        Key::default(
+            "maxOutOfOrderness",
+            Kind::LENGTH_OR_ZERO,
+            "30s",
+            "How far the watermark stays behind the greatest event time.",
+        ),
+        Key::default(
+            "idleTimeout",
+            Kind::LENGTH,
+            "60s",
+            "After how long without a record a live partition holds nobody up.",
+        ),
+        Key::default(
+            "allowedLateness",
+            Kind::LENGTH_OR_ZERO,
+            "5m",
+            "How long after its end a window stays open.",
+        ),
+        Key::default(
+            "correctionHorizon",
+            Kind::LENGTH_OR_ZERO,
+            "1h",
+            "How late a record may be and still count.",
+        ),
+        Key::default(
+            "maxFutureSkew",
+            Kind::LENGTH_OR_ZERO,
+            "1h",
+            "How far ahead of the wall clock a live event may be.",
+        ),
     ],
 );
 
@@ -85,10 +203,23 @@ static WINDOW: Shape = Shape::new(
     "A window over event time.",
     &[
         Key::required("name", Kind::Text, "The name in result tables; `cumulative` is taken."),
-        Key::required("type", Kind::Choice(&["tumble", "hop"]), "Side by side, or overlapping."),
+        Key::required(
+            "type",
+            Kind::Choice(&["tumble", "hop"]),
+            "Side by side, or overlapping.",
+        ),
         Key::required("size", Kind::LENGTH, "The length."),
-        Key::optional("slide", Kind::LENGTH, "From one start to the next; for hop, at most the size."),
-        Key::default("offset", Kind::LENGTH_OR_ZERO, "0s", "By how much the windows are shifted from the Unix epoch."),
+        Key::optional(
+            "slide",
+            Kind::LENGTH,
+            "From one start to the next; for hop, at most the size.",
+        ),
+        Key::default(
+            "offset",
+            Kind::LENGTH_OR_ZERO,
+            "0s",
+            "By how much the windows are shifted from the Unix epoch.",
+        ),
     ],
 );
 
@@ -96,9 +227,18 @@ static SIGNALS: Shape = Shape::new(
     "signals",
     "Thresholds of the signals.",
     &[
-        Key::empty("sampleRatioMismatch", Kind::Object(&SAMPLE_RATIO_MISMATCH), "Subjects are not split as allocated."),
+        Key::empty(
+            "sampleRatioMismatch",
+            Kind::Object(&SAMPLE_RATIO_MISMATCH),
+            "Subjects are not split as allocated.",
+        ),
         Key::empty("peeking", Kind::Object(&PEEKING), "An experiment is read too early."),
-        Key::default("resolveAfter", Kind::LENGTH_OR_ZERO, "30m", "How long after its raising a signal may first resolve."),
+        Key::default(
+            "resolveAfter",
+            Kind::LENGTH_OR_ZERO,
+            "30m",
+            "How long after its raising a signal may first resolve.",
+        ),
     ],
 );
 
@@ -108,9 +248,27 @@ static SAMPLE_RATIO_MISMATCH: Shape = Shape::new(
     &[
         Key::default("warning", Kind::POSITIVE, "100", "The e-value of a Warning."),
         Key::default("error", Kind::POSITIVE, "1000", "The e-value of an Error."),
-        Key::default("errorDeviation", Kind::SHARE, "0.001", "The least share deviation of an Error."),
-        Key::default("minimumSubjects", Kind::Integer { least: 0, greatest: i64::MAX }, "100", "Nothing is raised with fewer."),
-        Key::default("minimumDeviation", Kind::SHARE, "0", "Nothing is raised with a smaller share deviation."),
+        Key::default(
+            "errorDeviation",
+            Kind::SHARE,
+            "0.001",
+            "The least share deviation of an Error.",
+        ),
+        Key::default(
+            "minimumSubjects",
+            Kind::Integer {
+                least: 0,
+                greatest: i64::MAX,
+            },
+            "100",
+            "Nothing is raised with fewer.",
+        ),
+        Key::default(
+            "minimumDeviation",
+            Kind::SHARE,
+            "0",
+            "Nothing is raised with a smaller share deviation.",
+        ),
     ],
 );
 
@@ -118,9 +276,27 @@ static PEEKING: Shape = Shape::new(
     "peeking",
     "When reading too early is raised.",
     &[
-        Key::default("alpha", Kind::PROBABILITY, "0.05", "The type I error where an experiment has no plan."),
-        Key::default("distinctLook", Kind::SHARE, "0.005", "By what share of the planned information a distinct look grew."),
-        Key::default("burnIn", Kind::Integer { least: 0, greatest: i64::MAX }, "100", "Subjects of each arm before a verdict."),
+        Key::default(
+            "alpha",
+            Kind::PROBABILITY,
+            "0.05",
+            "The type I error where an experiment has no plan.",
+        ),
+        Key::default(
+            "distinctLook",
+            Kind::SHARE,
+            "0.005",
+            "By what share of the planned information a distinct look grew.",
+        ),
+        Key::default(
+            "burnIn",
+            Kind::Integer {
+                least: 0,
+                greatest: i64::MAX,
+            },
+            "100",
+            "Subjects of each arm before a verdict.",
+        ),
     ],
 );
 
@@ -131,7 +307,14 @@ static QUERY: Shape = Shape::new(
         Key::required("name", Kind::Text, "The name that its rows carry."),
         Key::required("window", Kind::Text, "A declared window, or `cumulative`."),
         Key::required("sql", Kind::Text, "One SQL statement."),
-        Key::empty("sinks", Kind::List { of: &Kind::Text, empty: true }, "Names of sinks that get its rows."),
+        Key::empty(
+            "sinks",
+            Kind::List {
+                of: &Kind::Text,
+                empty: true,
+            },
+            "Names of sinks that get its rows.",
+        ),
     ],
 );
 
@@ -142,8 +325,20 @@ static SINK: Shape = Shape::of_types(
         Key::optional("name", Kind::Text, "The name; default the type."),
         Key::required("type", Kind::TypeName, "The type of sink."),
         Key::optional("options", Kind::TypeOptions, "The options of that type."),
-        Key::optional("take", Kind::List { of: &Kind::Choice(Take::NAMES), empty: true }, "What it takes; the default is the type's."),
-        Key::default("countsAsLook", Kind::Flag, "false", "Whether what it shows to people counts as a look at the results."),
+        Key::optional(
+            "take",
+            Kind::List {
+                of: &Kind::Choice(Take::NAMES),
+                empty: true,
+            },
+            "What it takes; the default is the type's.",
+        ),
+        Key::default(
+            "countsAsLook",
+            Kind::Flag,
+            "false",
+            "Whether what it shows to people counts as a look at the results.",
+        ),
     ],
     &[
         Type::new("lake", &LAKE),
@@ -169,7 +364,12 @@ static DEAD_LETTER: Shape = Shape::of_types(
 static DEAD_LETTER_FILE: Shape = Shape::new(
     "deadLetterFile",
     "A file of NDJSON, created with the first bad record.",
-    &[Key::default("path", Kind::Text, "dead-letters.ndjson", "The file, relative to the working directory.")],
+    &[Key::default(
+        "path",
+        Kind::Text,
+        "dead-letters.ndjson",
+        "The file, relative to the working directory.",
+    )],
 );
 
 static CHECKPOINT: Shape = Shape::new(
@@ -178,7 +378,15 @@ static CHECKPOINT: Shape = Shape::new(
     &[
         Key::default("interval", Kind::LENGTH, "10s", "How often, by the wall clock."),
         Key::optional("url", Kind::Storage, "Where; without it the job keeps no state."),
-        Key::default("retain", Kind::Integer { least: 1, greatest: 1_000_000 }, "5", "How many are kept."),
+        Key::default(
+            "retain",
+            Kind::Integer {
+                least: 1,
+                greatest: 1_000_000,
+            },
+            "5",
+            "How many are kept.",
+        ),
     ],
 );
 
@@ -195,5 +403,12 @@ static SERVER: Shape = Shape::new(
 static AUTH: Shape = Shape::new(
     "auth",
     "Who may ask.",
-    &[Key::empty("tokens", Kind::List { of: &Kind::Secret, empty: true }, "Tokens, one of which a client must show.")],
+    &[Key::empty(
+        "tokens",
+        Kind::List {
+            of: &Kind::Secret,
+            empty: true,
+        },
+        "Tokens, one of which a client must show.",
+    )],
 );

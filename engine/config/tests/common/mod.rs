@@ -19,7 +19,12 @@ pub fn load(text: &str) -> Result<Loaded, ConfigError> {
 #[allow(dead_code)]
 pub fn findings(text: &str) -> String {
     match load(text) {
-        Ok(loaded) => loaded.diagnostics.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"),
+        Ok(loaded) => loaded
+            .diagnostics
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join("\n"),
         Err(error) => error.to_string(),
     }
 }
