@@ -1,0 +1,218 @@
+//! From a configuration to a job: the concrete sources and sinks behind the engine's traits, all of them checked before anything is read.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use backplane_config::{CUMULATIVE, Config, DeadLetter, Sink as ConfigSink, SinkKind, Source as ConfigSource, SourceKind, Take};
+use backplane_connector_api::{Sink, Source};
+use backplane_events::Table;
+use backplane_file::{FileOptions, FileSource, NdjsonOptions, NdjsonSink, StdinSource, TerminalOptions, TerminalSink};
+use backplane_lake::{LakeOptions, LakeSink, LakeSource};
+use backplane_runtime::declared::{declared_rows, plan_of};
+use backplane_runtime::plan::Plan;
+use backplane_runtime::{Job, JobOptions, Outlet, RuntimeError, UserQueries, UserQuery};
+use chrono::Utc;
+
+use crate::exit::CliError;
+use crate::lakes;
+use crate::places::Places;
+use crate::tally::Tally;
+use crate::terminal::Terminal;
+
+/// The tables that a lake gets beside those it takes: what was declared.
+const DECLARED: [Table; 4] = [Table::Experiments, Table::Allocations, Table::Metrics, Table::Windows];
+
+/// What differs between the commands that run jobs.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Manner {
+    /// Files that are followed are read to what is their end now.
+    pub until_end: bool,
+    /// Records that cannot be read go to the lake only, not to a file.
+    pub dead_letters_in_lake: bool,
+}
+
+/// A job that is ready to run.
+pub struct Assembled {
+    /// The job.
+    pub job: Job,
+    /// What it hands to its sinks, counted.
+    pub tally: Tally,
+    /// Where records go that cannot be read.
+    pub dead_letters: PathBuf,
+}
+
+/// Makes the job of a configuration. Nothing is read but the heads of files, and nothing is left behind where it fails.
+///
+/// # Errors
+/// A source or sink cannot be used, two of them share a place, a query cannot be planned, or the lake holds an earlier run.
+pub fn assemble(config: &Config, manner: Manner, terminal: &Terminal) -> Result<Assembled, CliError> {
+    let plan = plan_of(config)?;
+    let queries = UserQueries::new(user_queries(config, &plan)?).map_err(unplanned)?;
+    let mut places = Places::default();
+    let sources = sources(config, manner, terminal, &mut places)?;
+    let tally = Tally::default();
+    let (mut outlets, dead_letters) = outlets(config, manner, terminal, &mut places)?;
+    for outlet in &mut outlets {
+        outlet.sink.check()?;
+    }
+    for sink in &config.engine.sinks {
+        if let SinkKind::Lake(lake) = &sink.kind {
+            lakes::refuse_earlier_rows(&sink.name, &lake.url)?;
+        }
+    }
+    outlets.push(tally.outlet());
+    let options = JobOptions {
+        parallelism: config.engine.parallelism,
+        emit_every: config.engine.emit_every.to_std(),
+        checkpoint_interval: config.engine.checkpoint.interval.to_std(),
+    };
+    let declared = declared_rows(config, &plan, Utc::now().timestamp_micros())?;
+    let mut job = Job::new(plan, queries, sources, outlets, options)?;
+    for (table, rows) in declared {
+        job.declare(table, rows)?;
+    }
+    Ok(Assembled { job, tally, dead_letters })
+}
+
+/// The user's queries of a configuration.
+///
+/// # Errors
+/// One of them is over a window that queries are not run over.
+pub fn user_queries(config: &Config, plan: &Plan) -> Result<Vec<UserQuery>, CliError> {
+    let mut queries = Vec::new();
+    for query in &config.engine.queries {
+        for sink in query.sinks.iter().filter_map(|name| config.engine.sink(name)) {
+            if matches!(sink.kind, SinkKind::Lake(_)) {
+                let (query, sink) = (&query.name, &sink.name);
+                let message = format!("query {query}: {sink} is a lake, which has the engine's tables only; name a sink of another type");
+                return Err(RuntimeError::Configuration(message).into());
+            }
+        }
+        let Some(window) = plan.windows.iter().position(|window| window.name == query.window) else {
+            let message = if query.window == CUMULATIVE {
+                format!("query {}: the window {CUMULATIVE} never closes, so no query is run over it; name a declared window", query.name)
+            } else {
+                format!("query {}: there is no window {}", query.name, query.window)
+            };
+            return Err(RuntimeError::Configuration(message).into());
+        };
+        queries.push(UserQuery { name: query.name.clone(), window, sql: query.sql.clone() });
+    }
+    Ok(queries)
+}
+
+/// A query that cannot be planned is wrong in the configuration.
+fn unplanned(error: RuntimeError) -> CliError {
+    match error {
+        RuntimeError::Query { name, message } => RuntimeError::Configuration(format!("query {name}: {message}")).into(),
+        other => other.into(),
+    }
+}
+
+fn sources(
+    config: &Config,
+    manner: Manner,
+    terminal: &Terminal,
+    places: &mut Places,
+) -> Result<Vec<Box<dyn Source>>, CliError> {
+    let mut sources = Vec::new();
+    for declared in &config.engine.sources {
+        let mut source = source(declared, manner);
+        if matches!(declared.kind, SourceKind::Stdin(_)) && terminal.takes_input() {
+            // without this a new user waits for the program, and the program for the user
+            let _ = writeln!(terminal.errors(), "reading events from standard input, one a line; Ctrl-D ends them");
+        }
+        // finds what is missing, a folder, or not what its name says, before any sink is touched
+        let partitions = source.discover()?;
+        for partition in &partitions {
+            if matches!(declared.kind, SourceKind::File(_)) {
+                places.reads(format!("source {}", declared.name), Path::new(&source.describe(partition)));
+            }
+        }
+        sources.push(source);
+    }
+    Ok(sources)
+}
+
+fn source(declared: &ConfigSource, manner: Manner) -> Box<dyn Source> {
+    let name = declared.name.clone();
+    match &declared.kind {
+        SourceKind::File(file) => {
+            let follow = file.follow && !manner.until_end;
+            Box::new(FileSource::new(name, FileOptions { paths: file.paths.clone(), follow }))
+        }
+        SourceKind::Stdin(_) => Box::new(StdinSource::new(name)),
+        SourceKind::Lake(lake) => Box::new(LakeSource::new(name, LakeOptions::at(lake.url.as_str()))),
+    }
+}
+
+/// The outlets, and where dead letters are.
+fn outlets(
+    config: &Config,
+    manner: Manner,
+    terminal: &Terminal,
+    places: &mut Places,
+) -> Result<(Vec<Outlet>, PathBuf), CliError> {
+    let engine = &config.engine;
+    let on_terminal = [ConfigSink::terminal()];
+    let declared = if engine.sinks.is_empty() { &on_terminal[..] } else { &engine.sinks };
+    let mut outlets = Vec::new();
+    let mut dead_letters = PathBuf::new();
+    for sink in declared {
+        if let Some(place) = place(sink) {
+            places.writes(format!("sink {}", sink.name), &place)?;
+            if matches!(sink.kind, SinkKind::Lake(_)) {
+                dead_letters = place.join(Table::DeadLetters.name());
+            }
+        }
+        let mut tables: Vec<Table> = sink.take.iter().flat_map(|take| tables_of(*take)).copied().collect();
+        if matches!(sink.kind, SinkKind::Lake(_)) {
+            tables.extend(DECLARED);
+        }
+        let queries = engine.queries.iter().filter(|query| query.sinks.contains(&sink.name)).map(|query| query.name.clone());
+        outlets.push(Outlet::new(concrete(sink, &engine.job, terminal)?, tables).with_queries(queries));
+    }
+    if !manner.dead_letters_in_lake {
+        let DeadLetter::File(file) = &engine.dead_letter;
+        places.writes("the dead-letter file", &file.path)?;
+        let sink = NdjsonSink::new("deadLetter", NdjsonOptions { path: file.path.clone() });
+        outlets.push(Outlet::new(Box::new(sink), [Table::DeadLetters]));
+        dead_letters.clone_from(&file.path);
+    }
+    Ok((outlets, dead_letters))
+}
+
+fn concrete(sink: &ConfigSink, job: &str, terminal: &Terminal) -> Result<Box<dyn Sink>, CliError> {
+    let name = sink.name.clone();
+    Ok(match &sink.kind {
+        SinkKind::Lake(lake) => Box::new(LakeSink::new(name, job, &LakeOptions::at(lake.url.as_str()))?),
+        SinkKind::File(file) => Box::new(NdjsonSink::new(name, NdjsonOptions { path: file.path.clone() })),
+        SinkKind::Terminal(_) => Box::new(TerminalSink::new(name, TerminalOptions::default(), terminal.output())),
+    })
+}
+
+/// The file or folder that a sink writes.
+fn place(sink: &ConfigSink) -> Option<PathBuf> {
+    match &sink.kind {
+        SinkKind::Lake(lake) => lake.url.local_path(),
+        SinkKind::File(file) => Some(file.path.clone()),
+        SinkKind::Terminal(_) => None,
+    }
+}
+
+/// The tables behind a word of `take`.
+pub fn tables_of(take: Take) -> &'static [Table] {
+    match take {
+        Take::Events => &[Table::Exposures, Table::Assignments, Table::Outcomes, Table::Signals, Table::Errors],
+        Take::Results => &[
+            Table::AssignmentCounts,
+            Table::MetricStats,
+            Table::MaturedStats,
+            Table::AssignmentPath,
+            Table::EffectPath,
+        ],
+        Take::Signals => &[Table::Signals],
+        Take::Late => &[Table::LateEvents],
+        Take::DeadLetters => &[Table::DeadLetters],
+    }
+}

@@ -1,0 +1,83 @@
+//! The commands, one file each.
+
+mod config_show;
+mod demo;
+mod export;
+mod generate;
+mod made_up;
+mod replay;
+mod run;
+mod schema;
+mod sql;
+mod validate;
+
+use std::io::Write as _;
+use std::path::Path;
+
+use backplane_config::{Config, Document, Loaded, process_environment};
+
+use crate::args::{Command, ConfigCommand, LogFormat};
+use crate::exit::{CliError, Outcome};
+use crate::terminal::Terminal;
+
+/// What every command needs.
+pub struct Context {
+    /// The process's outputs.
+    pub terminal: Terminal,
+    /// How log lines are written.
+    pub log_format: LogFormat,
+}
+
+impl Context {
+    /// Writes text to standard output.
+    pub fn print(&self, text: &str) -> Result<(), CliError> {
+        let mut output = self.terminal.output();
+        output.write_all(text.as_bytes()).and_then(|()| output.flush()).map_err(CliError::Output)
+    }
+
+    /// Writes a line to standard error, for people; log lines are for programs.
+    pub fn note(&self, text: &str) {
+        // where standard error is closed there is nobody to tell
+        let _ = writeln!(self.terminal.errors(), "{text}");
+    }
+}
+
+/// Carries out a command.
+///
+/// # Errors
+/// What keeps it from being done.
+pub fn execute(command: Command, context: &Context) -> Result<Outcome, CliError> {
+    match command {
+        Command::Demo(args) => demo::execute(&args, context),
+        Command::Generate(args) => generate::execute(&args, context),
+        Command::Run(args) => run::execute(&args, context),
+        Command::Validate(args) => validate::execute(&args, context),
+        Command::Schema => schema::execute(context),
+        Command::Sql(args) => sql::execute(&args, context),
+        Command::Export(args) => export::execute(&args, context),
+        Command::Replay(args) => replay::execute(&args, context),
+        Command::Config(ConfigCommand::Show(args)) => config_show::execute(&args, context),
+    }
+}
+
+/// Reads a configuration with its overrides; warnings are logged.
+fn load(path: &Path, sets: &[String]) -> Result<Loaded, CliError> {
+    told(Config::load(path, &process_environment, sets)?)
+}
+
+/// Checks a document that a command has put together; warnings are logged.
+fn load_document(document: Document) -> Result<Loaded, CliError> {
+    told(document.load(&process_environment)?)
+}
+
+fn told(loaded: Loaded) -> Result<Loaded, CliError> {
+    for warning in &loaded.diagnostics {
+        tracing::warn!("{warning}");
+    }
+    Ok(loaded)
+}
+
+/// A text as a scalar of a document: quoted, and no dollar sign in it taken for a variable.
+fn scalar(text: &str) -> serde_json::Value {
+    serde_json::Value::String(text.replace('$', "$$"))
+}

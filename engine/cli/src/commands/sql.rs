@@ -1,0 +1,109 @@
+//! `backplane sql`: questions to a lake.
+
+mod history;
+mod prompt;
+mod rows;
+mod statement;
+
+use std::io::{Read as _, Write as _};
+use std::time::Instant;
+
+use backplane_config::StorageUrl;
+use datafusion::execution::context::SQLOptions;
+use datafusion::prelude::DataFrame;
+use futures::StreamExt as _;
+
+use super::{Context, load};
+use crate::args::{RowFormat, SqlArgs};
+use crate::exit::{CliError, Outcome};
+use crate::format::{counted, duration};
+use crate::lakes::{self, OpenLake};
+use rows::RowWriter;
+
+/// Answers one query, or those of a prompt.
+///
+/// # Errors
+/// There is no lake, or the query failed.
+pub fn execute(args: &SqlArgs, context: &Context) -> Result<Outcome, CliError> {
+    if args.connect.is_some() {
+        return Err(CliError::Usage("--connect: jobs have no SQL port in this version; ask their lake with --lake".to_owned()));
+    }
+    if args.format == RowFormat::Parquet && context.terminal.shows_output() {
+        return Err(CliError::Usage("--format parquet: a terminal cannot show Parquet; send it to a file, e.g. > rows.parquet".to_owned()));
+    }
+    let url = lake_url(args)?;
+    let is_prompt = args.query.is_none() && context.terminal.takes_input();
+    let query = if is_prompt { None } else { Some(query_text(args)?) };
+    let lake = OpenLake::open(&url)?;
+    match query {
+        Some(query) => lake.wait_for(answer(&lake, &query, args.format, context))?,
+        None => prompt::converse(&lake, args.format, context)?,
+    }
+    Ok(Outcome::Done)
+}
+
+fn lake_url(args: &SqlArgs) -> Result<StorageUrl, CliError> {
+    if let Some(lake) = &args.lake {
+        return StorageUrl::parse(lake).map_err(|message| CliError::Usage(format!("--lake {lake}: {message}")));
+    }
+    let Some(path) = &args.config else {
+        return Err(CliError::Usage("which lake? name it with --lake, or a configuration that has one with --config".to_owned()));
+    };
+    let loaded = load(path, &[])?;
+    let url = lakes::of_config(&loaded.config);
+    url.cloned().ok_or_else(|| CliError::Usage(format!("{} has no lake; name one with --lake", path.display())))
+}
+
+/// The query of the command line, else of standard input.
+fn query_text(args: &SqlArgs) -> Result<String, CliError> {
+    let text = match &args.query {
+        Some(query) => query.clone(),
+        None => {
+            let mut text = String::new();
+            let read = std::io::stdin().read_to_string(&mut text);
+            read.map_err(|error| CliError::file("the query cannot be read from standard input", error))?;
+            text
+        }
+    };
+    let query = statement::without_end(&text);
+    if query.trim().is_empty() {
+        return Err(CliError::Usage("there is no query; write one, e.g. \"select * from experiments\"".to_owned()));
+    }
+    Ok(query.to_owned())
+}
+
+/// Runs a query and writes its rows to standard output.
+///
+/// # Errors
+/// The query failed, or standard output cannot be written.
+async fn answer(lake: &OpenLake, query: &str, format: RowFormat, context: &Context) -> Result<(), CliError> {
+    let started = Instant::now();
+    let explain = |error| CliError::from(lake.catalogue.explain(&error));
+    let frame = lake.catalogue.query(query).await?;
+    refuse_writing(&frame)?;
+    let mut batches = frame.execute_stream().await.map_err(explain)?;
+    let mut writer = RowWriter::new(format, batches.schema(), context.terminal.output(), context.terminal.line_width())?;
+    let mut count = 0;
+    while let Some(batch) = batches.next().await {
+        let batch = batch.map_err(explain)?;
+        count += batch.num_rows() as u64;
+        writer.write(&batch)?;
+    }
+    writer.finish()?;
+    if format == RowFormat::Table {
+        context.note(&format!("({}, {})", counted(count, "row"), duration(started.elapsed())));
+    }
+    Ok(())
+}
+
+/// A lake is written by jobs alone.
+fn refuse_writing(frame: &DataFrame) -> Result<(), CliError> {
+    let allowed = SQLOptions::new().with_allow_dml(false);
+    allowed.verify_plan(frame.logical_plan()).map_err(|_| {
+        CliError::Query(backplane_queries::QueryError::Invalid {
+            message: "tables are only read here; jobs write them, and --format writes rows to files".to_owned(),
+            position: None,
+            suggestion: None,
+        })
+    })
+}

@@ -1,0 +1,248 @@
+//! Rows in the formats that `sql` writes.
+
+use std::io::{self, BufWriter, Write};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, StringArray};
+use arrow::csv;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::error::ArrowError;
+use arrow::json::writer::{EncoderOptions, make_encoder};
+use arrow::json::{LineDelimitedWriter, WriterBuilder};
+use arrow::record_batch::RecordBatch;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use datafusion::parquet::arrow::ArrowWriter;
+use datafusion::parquet::basic::{Compression, ZstdLevel};
+use datafusion::parquet::errors::ParquetError;
+use datafusion::parquet::file::properties::WriterProperties;
+
+use crate::args::RowFormat;
+use crate::exit::CliError;
+use crate::table::TextTable;
+
+/// What a table shows in the place of null.
+const NULL: &str = "null";
+
+/// Writes the rows of a query.
+pub enum RowWriter<W: Write + Send> {
+    /// Gathers all rows, because the widths of the columns depend on them.
+    Table { schema: SchemaRef, batches: Vec<RecordBatch>, output: W, width: Option<usize> },
+    Csv { schema: SchemaRef, writer: Box<csv::Writer<BufWriter<W>>> },
+    Json(Box<LineDelimitedWriter<BufWriter<W>>>),
+    Parquet(Box<ArrowWriter<BufWriter<W>>>),
+}
+
+impl<W: Write + Send> RowWriter<W> {
+    /// A writer of rows of this schema; a table's lines are cut to `width`, if there is one.
+    pub fn new(format: RowFormat, schema: SchemaRef, output: W, width: Option<usize>) -> Result<Self, CliError> {
+        Ok(match format {
+            RowFormat::Table => RowWriter::Table { schema, batches: Vec::new(), output, width },
+            RowFormat::Csv => {
+                let schema = flat(&schema);
+                let mut writer = csv::WriterBuilder::new().with_header(true).build(BufWriter::new(output));
+                // the header comes also where there are no rows
+                writer.write(&RecordBatch::new_empty(Arc::clone(&schema))).map_err(unwritable)?;
+                RowWriter::Csv { schema, writer: Box::new(writer) }
+            }
+            RowFormat::Json => {
+                let builder = WriterBuilder::new().with_explicit_nulls(true);
+                RowWriter::Json(Box::new(builder.build(BufWriter::new(output))))
+            }
+            RowFormat::Parquet => {
+                let properties = WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::default())).build();
+                let writer = ArrowWriter::try_new(BufWriter::new(output), schema, Some(properties));
+                RowWriter::Parquet(Box::new(writer.map_err(unwritable_parquet)?))
+            }
+        })
+    }
+
+    /// Takes rows.
+    pub fn write(&mut self, batch: &RecordBatch) -> Result<(), CliError> {
+        match self {
+            RowWriter::Table { batches, .. } => {
+                batches.push(batch.clone());
+                Ok(())
+            }
+            RowWriter::Csv { schema, writer } => {
+                let columns = batch.columns().iter().zip(batch.schema_ref().fields());
+                let columns = columns.map(|(column, field)| flattened(column, field)).collect::<Result<Vec<_>, _>>();
+                let batch = columns.and_then(|columns| RecordBatch::try_new(Arc::clone(schema), columns));
+                batch.and_then(|batch| writer.write(&batch)).map_err(unwritable)
+            }
+            RowWriter::Json(writer) => writer.write(batch).map_err(unwritable),
+            RowWriter::Parquet(writer) => writer.write(batch).map_err(unwritable_parquet),
+        }
+    }
+
+    /// Writes what is left.
+    pub fn finish(self) -> Result<(), CliError> {
+        let flush = |output: BufWriter<W>| output.into_inner().map_err(io::IntoInnerError::into_error)?.flush();
+        match self {
+            RowWriter::Table { schema, batches, mut output, width } => {
+                let mut text = table(&schema, &batches, width).map_err(unwritable)?.join("\n");
+                text.push('\n');
+                output.write_all(text.as_bytes()).and_then(|()| output.flush()).map_err(CliError::Output)
+            }
+            RowWriter::Csv { writer, .. } => flush(writer.into_inner()).map_err(CliError::Output),
+            RowWriter::Json(mut writer) => {
+                writer.finish().map_err(unwritable)?;
+                flush(writer.into_inner()).map_err(CliError::Output)
+            }
+            RowWriter::Parquet(writer) => {
+                let output = writer.into_inner().map_err(unwritable_parquet)?;
+                flush(output).map_err(CliError::Output)
+            }
+        }
+    }
+}
+
+fn unwritable(error: ArrowError) -> CliError {
+    match error {
+        ArrowError::IoError(_, error) => CliError::Output(error),
+        ArrowError::ExternalError(error) => match error.downcast::<io::Error>() {
+            Ok(error) => CliError::Output(*error),
+            Err(error) => CliError::internal(error),
+        },
+        ArrowError::CsvError(message) => CliError::Output(io::Error::other(message)),
+        other => CliError::internal(other),
+    }
+}
+
+fn unwritable_parquet(error: ParquetError) -> CliError {
+    match error {
+        ParquetError::External(error) => match error.downcast::<io::Error>() {
+            Ok(error) => CliError::Output(*error),
+            Err(error) => CliError::internal(error),
+        },
+        other => CliError::internal(other),
+    }
+}
+
+/// The schema in which structs, lists and maps are texts of JSON, which CSV can hold.
+fn flat(schema: &Schema) -> SchemaRef {
+    let fields = schema.fields().iter().map(|field| {
+        if field.data_type().is_nested() { Arc::new(Field::new(field.name(), DataType::Utf8, true)) } else { Arc::clone(field) }
+    });
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+fn flattened(column: &ArrayRef, field: &Arc<Field>) -> Result<ArrayRef, ArrowError> {
+    if !field.data_type().is_nested() {
+        return Ok(Arc::clone(column));
+    }
+    let options = EncoderOptions::default().with_explicit_nulls(true);
+    let mut encoder = make_encoder(field, column.as_ref(), &options)?;
+    let mut texts = Vec::with_capacity(column.len());
+    for row in 0..column.len() {
+        if encoder.is_null(row) {
+            texts.push(None);
+            continue;
+        }
+        let mut text = Vec::new();
+        encoder.encode(row, &mut text);
+        texts.push(Some(String::from_utf8_lossy(&text).into_owned()));
+    }
+    Ok(Arc::new(StringArray::from(texts)))
+}
+
+fn table(schema: &Schema, batches: &[RecordBatch], width: Option<usize>) -> Result<Vec<String>, ArrowError> {
+    let mut table = TextTable::new();
+    for field in schema.fields() {
+        table = if is_number(field.data_type()) { table.right(field.name()) } else { table.left(field.name()) };
+    }
+    let options = FormatOptions::default().with_null(NULL);
+    for batch in batches {
+        let formatters = batch.columns().iter().map(|column| ArrayFormatter::try_new(column.as_ref(), &options));
+        let formatters = formatters.collect::<Result<Vec<_>, _>>()?;
+        for row in 0..batch.num_rows() {
+            let cells = formatters.iter().map(|formatter| formatter.value(row).try_to_string().map(|text| one_line(&text)));
+            table.row(cells.collect::<Result<Vec<_>, _>>()?);
+        }
+    }
+    Ok(table.cut(width))
+}
+
+fn is_number(data_type: &DataType) -> bool {
+    data_type.is_numeric()
+}
+
+/// A text that cannot break the table or move the cursor.
+fn one_line(text: &str) -> String {
+    if !text.contains(char::is_control) {
+        return text.to_owned();
+    }
+    text.chars().flat_map(|letter| if letter.is_control() { letter.escape_default().collect() } else { vec![letter] }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Float64Array, StructArray};
+
+    use super::*;
+
+    fn rows() -> RecordBatch {
+        let names: ArrayRef = Arc::new(StringArray::from(vec![Some("a,b"), None, Some("two\nlines")]));
+        let values: ArrayRef = Arc::new(Float64Array::from(vec![Some(0.1), Some(1.0), None]));
+        let inner = Field::new("mean", DataType::Float64, true);
+        let nested: ArrayRef = Arc::new(StructArray::from(vec![(Arc::new(inner), Arc::clone(&values))]));
+        RecordBatch::try_from_iter_with_nullable([("name", names, true), ("value", values, true), ("stats", nested, true)]).unwrap()
+    }
+
+    fn written(format: RowFormat, width: Option<usize>) -> String {
+        let mut bytes = Vec::new();
+        let mut writer = RowWriter::new(format, rows().schema(), &mut bytes, width).unwrap();
+        writer.write(&rows()).unwrap();
+        writer.finish().unwrap();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn csv_is_a_header_and_rows_with_null_as_empty() {
+        insta::assert_snapshot!(written(RowFormat::Csv, None), @r#"
+        name,value,stats
+        "a,b",0.1,"{""mean"":0.1}"
+        ,1.0,"{""mean"":1.0}"
+        "two
+        lines",,"{""mean"":null}"
+        "#);
+    }
+
+    #[test]
+    fn csv_without_rows_has_its_header() {
+        let mut bytes = Vec::new();
+        RowWriter::new(RowFormat::Csv, rows().schema(), &mut bytes, None).unwrap().finish().unwrap();
+        assert_eq!(String::from_utf8(bytes).unwrap(), "name,value,stats\n");
+    }
+
+    #[test]
+    fn json_is_one_object_a_line_with_every_column() {
+        insta::assert_snapshot!(written(RowFormat::Json, None), @r#"
+        {"name":"a,b","value":0.1,"stats":{"mean":0.1}}
+        {"name":null,"value":1.0,"stats":{"mean":1.0}}
+        {"name":"two\nlines","value":null,"stats":{"mean":null}}
+        "#);
+    }
+
+    #[test]
+    fn a_table_aligns_numbers_and_keeps_rows_on_one_line() {
+        insta::assert_snapshot!(written(RowFormat::Table, Some(40)), @r"
+        name        value  stats
+        ──────────  ─────  ───────────
+        a,b           0.1  {mean: 0.1}
+        null          1.0  {mean: 1.0}
+        two\nlines   null  {mean: null}
+        ");
+    }
+
+    #[test]
+    fn parquet_is_read_back_as_it_was() {
+        use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReader;
+        let mut bytes = Vec::new();
+        let mut writer = RowWriter::new(RowFormat::Parquet, rows().schema(), &mut bytes, None).unwrap();
+        writer.write(&rows()).unwrap();
+        writer.finish().unwrap();
+        let read: Vec<_> = ParquetRecordBatchReader::try_new(bytes::Bytes::from(bytes), 100).unwrap().collect();
+        assert_eq!(read.len(), 1);
+        assert_eq!(read[0].as_ref().unwrap(), &rows());
+    }
+}

@@ -1,0 +1,107 @@
+//! Lakes to be asked in SQL.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use backplane_config::{Config, SinkKind, SourceKind, StorageUrl};
+use backplane_lake::{Lake, LakeError, LakeOptions};
+use backplane_queries::{Catalogue, session};
+use datafusion::execution::runtime_env::RuntimeEnv;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::exit::CliError;
+
+/// The name by which errors call a lake that is not a source or sink.
+const LAKE: &str = "lake";
+
+/// A lake's tables under their names, and the threads on which queries run.
+pub struct OpenLake {
+    /// The tables and views.
+    pub catalogue: Catalogue,
+    runtime: Runtime,
+}
+
+impl OpenLake {
+    /// Opens the lake at a URL or path as it is now.
+    ///
+    /// # Errors
+    /// There is no lake, or it cannot be read.
+    pub fn open(url: &StorageUrl) -> Result<Self, CliError> {
+        let runtime = runtime()?;
+        let catalogue = runtime.block_on(async {
+            let of_lake = |error: LakeError| CliError::from(error.of(LAKE));
+            let lake = Lake::open(&LakeOptions::at(url.as_str())).await.map_err(of_lake)?;
+            let catalogue = Catalogue::new(session::lake(Arc::new(RuntimeEnv::default())));
+            catalogue.register(lake.tables().await.map_err(of_lake)?).await?;
+            Ok::<_, CliError>(catalogue)
+        })?;
+        Ok(OpenLake { catalogue, runtime })
+    }
+
+    /// Waits for work on the lake.
+    pub fn wait_for<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
+    }
+}
+
+/// Refuses a lake that holds rows: until positions are kept a run starts from the beginning, and would write once more what an earlier one
+/// wrote.
+///
+/// # Errors
+/// [`CliError::Usage`] if there is a lake; it cannot be looked at.
+pub fn refuse_earlier_rows(sink: &str, url: &StorageUrl) -> Result<(), CliError> {
+    match runtime()?.block_on(Lake::open(&LakeOptions::at(url.as_str()))) {
+        Ok(_) => Err(CliError::Usage(format!(
+            "{sink}: the lake {url} already holds rows of an earlier run, and this version always starts from the beginning; choose another \
+             folder, or remove it"
+        ))),
+        Err(LakeError::NoFolder { .. } | LakeError::NotALake { .. }) => Ok(()),
+        Err(error) => Err(error.of(sink).into()),
+    }
+}
+
+/// The lake of a configuration: the first that it writes, else the first that it reads.
+pub fn of_config(config: &Config) -> Option<&StorageUrl> {
+    let written = config.engine.sinks.iter().find_map(|sink| match &sink.kind {
+        SinkKind::Lake(lake) => Some(&lake.url),
+        _ => None,
+    });
+    let read = || {
+        config.engine.sources.iter().find_map(|source| match &source.kind {
+            SourceKind::Lake(lake) => Some(&lake.url),
+            _ => None,
+        })
+    };
+    written.or_else(read)
+}
+
+/// Delta's storage needs a runtime with several threads.
+fn runtime() -> Result<Runtime, CliError> {
+    let built = Builder::new_multi_thread().worker_threads(2).thread_name("query").enable_all().build();
+    built.map_err(|error| CliError::file("the threads for queries cannot be started", error))
+}
+
+#[cfg(test)]
+mod tests {
+    use backplane_config::{Sink, Source};
+
+    use super::*;
+
+    #[test]
+    fn the_lake_of_a_configuration_is_the_one_it_writes_else_the_one_it_reads() {
+        let mut config = Config::default();
+        assert_eq!(of_config(&config), None);
+        config.engine.sources = vec![Source::stdin(), Source::lake(StorageUrl::local("read"))];
+        assert_eq!(of_config(&config).unwrap().as_str(), "read");
+        config.engine.sinks = vec![Sink::terminal(), Sink::lake(StorageUrl::local("written"))];
+        assert_eq!(of_config(&config).unwrap().as_str(), "written");
+    }
+
+    #[test]
+    fn a_folder_without_tables_is_free_for_a_first_run() {
+        let dir = tempfile::tempdir().unwrap();
+        let missing = StorageUrl::local(dir.path().join("lake"));
+        assert!(refuse_earlier_rows("lake", &missing).is_ok());
+        assert!(refuse_earlier_rows("lake", &StorageUrl::local(dir.path())).is_ok());
+    }
+}

@@ -1,0 +1,33 @@
+//! One job from its start to its summary: interruption, progress, exit status.
+
+use crate::assemble::Assembled;
+use crate::commands::Context;
+use crate::exit::{CliError, Outcome};
+use crate::interrupt;
+use crate::progress::ProgressReport;
+use crate::summary::Summary;
+
+use backplane_runtime::Ending;
+
+/// Runs a job to its end, or until it is interrupted.
+///
+/// # Errors
+/// What the job ends with.
+pub fn run(assembled: Assembled, context: &Context) -> Result<Summary, CliError> {
+    let Assembled { mut job, tally, dead_letters } = assembled;
+    let stop = interrupt::stop_flag()?;
+    let mut report = ProgressReport::new(&context.terminal);
+    let ending = job.run(&stop, &mut report);
+    // the line of progress goes before anything else is said
+    drop(report);
+    Ok(Summary { ending: ending?, progress: job.progress(), counts: tally.counts(), dead_letters })
+}
+
+/// The outcome of a job.
+pub fn outcome(summary: &Summary, strict: bool) -> Outcome {
+    match summary.ending {
+        Ending::Stopped => Outcome::Interrupted,
+        Ending::Exhausted if strict && summary.progress.counters.dead_letters > 0 => Outcome::DeadLettered,
+        Ending::Exhausted => Outcome::Done,
+    }
+}
