@@ -7,7 +7,7 @@ use crate::panes::{Pane, PaneEntry};
 use crate::partial::{ClosedWindow, GroupPartial, MetricPartial, PartialKey, Partials, RatioPartial};
 use crate::plan::WindowPlan;
 use crate::risk::WindowCounter;
-use crate::shard::{SettleUntil, Shard, ShardContext};
+use crate::shard::{Shard, ShardContext};
 use crate::subjects::NONE;
 use crate::totals::{PairTotals, PairUnit, Totals, Unit};
 
@@ -34,8 +34,10 @@ impl Shard {
         for (kind, window) in context.plan.windows.iter().enumerate() {
             let next = self.next_window.get(kind).copied().unwrap_or(i64::MIN);
             let first = window.first_ending_after(row.first_time);
-            if let Some(earliest) = self.earliest_window.get_mut(kind) {
+            let longest = definition.attribution_classes.iter().copied().max().unwrap_or(0);
+            if let Some((earliest, latest)) = self.earliest_window.get_mut(kind).zip(self.latest_window.get_mut(kind)) {
                 *earliest = (*earliest).min(first);
+                *latest = (*latest).max(window.last_starting_before(row.first_time.saturating_add(longest.max(1))));
             }
             for group in &groups {
                 let Some(group) = state.groups.get_mut(*group as usize) else { continue };
@@ -56,36 +58,31 @@ impl Shard {
         }
     }
 
-    /// The event time at which the next window of this shard becomes final, if it does by then.
-    pub(crate) fn next_final(&self, context: &ShardContext<'_>, until: SettleUntil) -> Option<i64> {
-        context.plan.windows.iter().enumerate().filter_map(|(kind, window)| self.next_closing(context, kind, window, until)).min()
+    /// The event time at which the next window of this shard becomes final.
+    pub(crate) fn next_final(&self, context: &ShardContext<'_>) -> Option<i64> {
+        let kinds = context.plan.windows.iter().enumerate();
+        kinds.filter_map(|(kind, window)| Some(self.next_closing(context, kind, window)?.1)).min()
     }
 
-    fn next_closing(&self, context: &ShardContext<'_>, kind: usize, window: &WindowPlan, until: SettleUntil) -> Option<i64> {
-        let earliest = *self.earliest_window.get(kind)?;
-        if earliest == i64::MAX {
+    /// The next window of a kind that may count anybody, and when it becomes final.
+    fn next_closing(&self, context: &ShardContext<'_>, kind: usize, window: &WindowPlan) -> Option<(i64, i64)> {
+        let index = (*self.earliest_window.get(kind)?).max(*self.next_window.get(kind)?);
+        if index > *self.latest_window.get(kind)? {
             return None;
         }
-        let index = earliest.max(*self.next_window.get(kind)?);
-        let closes = window.end(index).saturating_add(context.plan.time.allowed_lateness);
-        (window.start(index) <= until.last_event_time && closes <= until.watermark).then_some(closes)
+        Some((index, window.end(index).saturating_add(context.plan.time.allowed_lateness)))
     }
 
     /// Closes the windows that become final at `boundary`.
-    pub(crate) fn close_windows(
-        &mut self,
-        context: &ShardContext<'_>,
-        boundary: i64,
-        until: SettleUntil,
-        closed: &mut Vec<ClosedWindow>,
-    ) {
-        let until = SettleUntil { watermark: boundary, ..until };
+    pub(crate) fn close_windows(&mut self, context: &ShardContext<'_>, boundary: i64, closed: &mut Vec<ClosedWindow>) {
         for (kind, window) in context.plan.windows.iter().enumerate() {
-            while self.next_closing(context, kind, window, until).is_some() {
-                let earliest = self.earliest_window.get(kind).copied().unwrap_or(i64::MAX);
-                let Some(next) = self.next_window.get_mut(kind) else { break };
-                let index = earliest.max(*next);
-                *next = index + 1;
+            while let Some((index, closes)) = self.next_closing(context, kind, window) {
+                if closes > boundary {
+                    break;
+                }
+                if let Some(next) = self.next_window.get_mut(kind) {
+                    *next = index + 1;
+                }
                 let partials = self.window_partials(context, kind, window, index, true);
                 if !partials.is_empty() {
                     closed.push(ClosedWindow { kind, index, partials });

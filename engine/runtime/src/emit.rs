@@ -204,7 +204,7 @@ fn ratio_row(
     let moments: CrossMoments = with_repeated_pair(&own.totals.moments, absent_pair.unwrap_or((0.0, 0.0)), without);
     Some(StatisticsRow {
         subjects,
-        subjects_with_outcome: own.totals.with_outcome,
+        subjects_with_outcome: pairs,
         outcomes: own.totals.outcomes,
         sum: moments.sum(),
         mean: moments.mean_x(),

@@ -22,7 +22,7 @@ use crate::partial::{ClosedWindow, Partials, merge_into, merge_windows};
 use crate::plan::{Boundaries, ExperimentDefinition, Plan, SHARDS};
 use crate::progress::{Counters, Observer, Progress};
 use crate::records_out::{CUMULATIVE, DeadLetter, dead_letter_rows, emit_block};
-use crate::shard::{SettleUntil, Shard, ShardContext};
+use crate::shard::{Shard, ShardContext};
 use crate::stamp::{LiveLimits, StampCounts, stamp};
 use crate::stream_time::job_watermark;
 use crate::user_queries::UserQueries;
@@ -286,7 +286,7 @@ impl Job {
 
     /// Moves ids, then subjects, over the boundaries that the watermark has passed.
     fn settle(&mut self, blocks: &[SharedBlock]) -> Vec<ClosedWindow> {
-        let until = SettleUntil { watermark: self.watermark, last_event_time: self.last_event_time };
+        let watermark = self.watermark;
         let context = ShardContext { plan: &self.plan, boundaries: &self.boundaries, definitions: &self.definitions };
         let horizon = self.plan.time.correction_horizon;
         let slice_length = self.plan.evaluate_every;
@@ -296,7 +296,7 @@ impl Job {
                 for block in blocks {
                     seen.ingest(block, index);
                 }
-                seen.settle(until.watermark, horizon, slice_length);
+                seen.settle(watermark, horizon, slice_length);
             });
             shards
                 .par_iter_mut()
@@ -305,7 +305,7 @@ impl Job {
                     for block in blocks {
                         shard.ingest(block, index);
                     }
-                    shard.settle(&context, until)
+                    shard.settle(&context, watermark)
                 })
                 .collect()
         });

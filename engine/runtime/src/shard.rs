@@ -25,15 +25,6 @@ pub struct ShardContext<'a> {
     pub definitions: &'a [Arc<ExperimentDefinition>],
 }
 
-/// How far a call of [`Shard::settle`] goes.
-#[derive(Debug, Clone, Copy)]
-pub struct SettleUntil {
-    /// The job's watermark; `i64::MAX` at the end of a bounded run.
-    pub watermark: i64,
-    /// Windows that start after this instant do not exist: the greatest event time of the stream.
-    pub last_event_time: i64,
-}
-
 /// Counts of what a shard has seen.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ShardCounts {
@@ -74,6 +65,8 @@ pub struct Shard {
     pub(crate) next_window: Vec<i64>,
     /// By window kind: the first window that ever counted anybody; `i64::MAX` for none.
     pub(crate) earliest_window: Vec<i64>,
+    /// By window kind: the last window that may count anybody; `i64::MIN` for none.
+    pub(crate) latest_window: Vec<i64>,
     /// By boundary: (row, attribution class) whose window closes by then.
     pub(crate) maturity: BTreeMap<i64, Vec<(u32, u8)>>,
     /// By (subject, experiment).
@@ -96,6 +89,7 @@ impl Shard {
             open: (0..kinds).map(|_| OpenWindows::default()).collect(),
             next_window: vec![i64::MIN; kinds],
             earliest_window: vec![i64::MAX; kinds],
+            latest_window: vec![i64::MIN; kinds],
             settled: i64::MIN,
             ..Shard::default()
         }
@@ -117,18 +111,19 @@ impl Shard {
         }
     }
 
-    /// Moves the state over every boundary up to the watermark, and hands over the windows that became final, in order.
-    pub fn settle(&mut self, context: &ShardContext<'_>, until: SettleUntil) -> Vec<ClosedWindow> {
+    /// Moves the state over every boundary up to the watermark (`i64::MAX` at the end of a bounded run), and hands over the windows that
+    /// became final, in order.
+    pub fn settle(&mut self, context: &ShardContext<'_>, watermark: i64) -> Vec<ClosedWindow> {
         let mut closed = Vec::new();
         loop {
             let next_slice = self.pending.first_key_value().map(|(slice, _)| *slice);
-            let next_final = self.next_final(context, until);
+            let next_final = self.next_final(context);
             let boundary = match (next_slice, next_final) {
                 (Some(slice), Some(end)) => slice.min(end),
                 (Some(boundary), None) | (None, Some(boundary)) => boundary,
                 (None, None) => break,
             };
-            if boundary > until.watermark {
+            if boundary > watermark {
                 break;
             }
             // Whatever became final before this boundary is out of reach for the records of its slice.
@@ -139,11 +134,11 @@ impl Shard {
                 self.apply_slice(context, boundary, segments);
             }
             self.mature_until(boundary);
-            self.close_windows(context, boundary, until, &mut closed);
+            self.close_windows(context, boundary, &mut closed);
             self.advance_settled(context, boundary);
             self.forget(context, boundary);
         }
-        self.finish_round(context, until.watermark);
+        self.finish_round(context, watermark);
         closed
     }
 

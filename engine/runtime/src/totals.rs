@@ -129,13 +129,11 @@ fn move_moments(moments: &mut Moments, old: Option<f64>, new: Option<f64>) {
     }
 }
 
-/// The statistics of the subjects of a group that have an outcome of a ratio's numerator or denominator.
+/// The statistics of the units of a ratio that have an outcome of its numerator or denominator.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct PairTotals {
     /// Of (numerator, denominator) over subjects where both are present.
     pub moments: CrossMoments,
-    /// Subjects with an outcome of either.
-    pub with_outcome: i64,
     /// Attributed outcomes of both together.
     pub outcomes: i64,
 }
@@ -143,10 +141,8 @@ pub struct PairTotals {
 /// A subject's contribution to a ratio.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct PairUnit {
-    /// (numerator, denominator) where the subject has an outcome of either and both are present.
+    /// (numerator, denominator) where the subject has an outcome of either and both are present; else it is no unit of the ratio.
     pub values: Option<(f64, f64)>,
-    /// Whether it has an outcome of either.
-    pub with_outcome: bool,
     /// Outcomes of both.
     pub outcomes: i64,
 }
@@ -165,8 +161,11 @@ impl PairUnit {
         }
         let x = numerator.map(|unit| unit.value).or(absent_numerator);
         let y = denominator.map(|unit| unit.value).or(absent_denominator);
+        if x.is_none() || y.is_none() {
+            return PairUnit::default();
+        }
         let outcomes = |unit: Option<&Unit>| unit.map_or(0, |unit| i64::from(unit.outcomes));
-        PairUnit { values: x.zip(y), with_outcome: true, outcomes: outcomes(numerator) + outcomes(denominator) }
+        PairUnit { values: x.zip(y), outcomes: outcomes(numerator) + outcomes(denominator) }
     }
 }
 
@@ -183,14 +182,12 @@ impl PairTotals {
             (Some((x, y)), None) => self.moments.remove(x, y),
             (None, None) => {}
         }
-        self.with_outcome += i64::from(new.with_outcome) - i64::from(old.with_outcome);
         self.outcomes += new.outcomes - old.outcomes;
     }
 
     /// Adds another part of the same group up.
     pub fn merge(&mut self, other: &PairTotals) {
         self.moments.merge(&other.moments);
-        self.with_outcome += other.with_outcome;
         self.outcomes += other.outcomes;
     }
 }
