@@ -26,23 +26,22 @@ pub struct Envelope<S = String> {
     pub extra: Option<S>,
 }
 
-impl<S> Envelope<S> {
+impl Envelope {
     /// An envelope of schema version [`SCHEMA_VERSION`] with only what is required.
-    pub fn new(event_id: impl Into<S>, timestamp: EventTime, payload: impl Into<Payload<S>>) -> Envelope<S>
-    where
-        S: From<&'static str>,
-    {
+    pub fn new(event_id: impl Into<String>, timestamp: EventTime, payload: impl Into<Payload>) -> Envelope {
         Envelope {
             event_id: event_id.into(),
             timestamp,
-            schema_version: SCHEMA_VERSION.into(),
+            schema_version: SCHEMA_VERSION.to_owned(),
             payload: payload.into(),
             correlation_id: None,
             metadata: None,
             extra: None,
         }
     }
+}
 
+impl<S> Envelope<S> {
     /// What the envelope carries.
     #[must_use]
     pub fn event_type(&self) -> EventType {
@@ -141,9 +140,9 @@ pub struct Exposure<S = String> {
     pub attributes: Option<S>,
 }
 
-impl<S> Exposure<S> {
+impl Exposure {
     /// An exposure with only what is required.
-    pub fn new(experiment: impl Into<S>, variant: impl Into<S>, subject_id: impl Into<S>) -> Exposure<S> {
+    pub fn new(experiment: impl Into<String>, variant: impl Into<String>, subject_id: impl Into<String>) -> Exposure {
         Exposure {
             experiment: experiment.into(),
             variant: variant.into(),
@@ -183,9 +182,13 @@ pub struct Assignment<S = String> {
     pub attributes: Option<S>,
 }
 
-impl<S> Assignment<S> {
+impl Assignment {
     /// A first assignment with only what is required.
-    pub fn new(experiment: impl Into<S>, subject_id: impl Into<S>, new_variant: impl Into<S>) -> Assignment<S> {
+    pub fn new(
+        experiment: impl Into<String>,
+        subject_id: impl Into<String>,
+        new_variant: impl Into<String>,
+    ) -> Assignment {
         Assignment {
             experiment: experiment.into(),
             subject_id: subject_id.into(),
@@ -225,9 +228,9 @@ pub struct Outcome<S = String> {
     pub metadata: Option<S>,
 }
 
-impl<S> Outcome<S> {
+impl Outcome {
     /// A continuous outcome with only what is required.
-    pub fn new(subject_id: impl Into<S>, metric: impl Into<S>, value: f64) -> Outcome<S> {
+    pub fn new(subject_id: impl Into<String>, metric: impl Into<String>, value: f64) -> Outcome {
         Outcome {
             id: None,
             experiment: None,
@@ -260,14 +263,14 @@ pub struct AnalysisSignal<S = String> {
     pub data: Option<S>,
 }
 
-impl<S> AnalysisSignal<S> {
+impl AnalysisSignal {
     /// A signal with only what is required.
     pub fn new(
-        experiment: impl Into<S>,
+        experiment: impl Into<String>,
         signal_type: SignalType,
         severity: Severity,
-        message: impl Into<S>,
-    ) -> AnalysisSignal<S> {
+        message: impl Into<String>,
+    ) -> AnalysisSignal {
         AnalysisSignal {
             experiment: experiment.into(),
             signal_type,
@@ -302,9 +305,9 @@ pub struct ErrorEvent<S = String> {
     pub attributes: Option<S>,
 }
 
-impl<S> ErrorEvent<S> {
+impl ErrorEvent {
     /// A failure with only what is required.
-    pub fn new(error_type: impl Into<S>, message: impl Into<S>) -> ErrorEvent<S> {
+    pub fn new(error_type: impl Into<String>, message: impl Into<String>) -> ErrorEvent {
         ErrorEvent {
             experiment: None,
             variant: None,

@@ -386,11 +386,11 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(5_000))]
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
 
         #[test]
         fn what_is_json_here_is_json_to_serde_and_the_other_way_round(text in json_like()) {
-            prop_assert_eq!(accepts(text.trim_start_matches([' ', '\t'])), serde_json::from_str::<serde_json::Value>(&text).is_ok());
+            prop_assert_eq!(accepts(text.trim_start_matches([' ', '\t'])), serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok());
         }
 
         #[test]
