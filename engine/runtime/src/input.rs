@@ -7,7 +7,7 @@ use backplane_connector_api::{Block as SourceBlock, PartitionId, PartitionReader
 use crate::error::RuntimeError;
 use crate::stream_time::{PartitionClock, PartitionState};
 
-/// Bytes of one block.
+/// Bytes of one block, unless told otherwise: large enough to spread the cost of a round, small enough to stay in the cache.
 pub const BLOCK_BYTES: usize = 1 << 20;
 
 /// One source partition.
@@ -112,7 +112,7 @@ impl Input {
     /// # Errors
     /// A source failed, or what it holds is damaged. The blocks read before it in the same call are not lost: they are handed over by the
     /// next one.
-    pub fn read(&mut self, wanted: usize, now: Instant, blocks: &mut Vec<ReadBlock>) -> Result<(), RuntimeError> {
+    pub fn read(&mut self, wanted: usize, block_bytes: usize, now: Instant, blocks: &mut Vec<ReadBlock>) -> Result<(), RuntimeError> {
         let mut order: Vec<usize> = (0..self.partitions.len())
             .filter(|index| self.partitions.get(*index).is_some_and(|partition| !partition.state.exhausted))
             .collect();
@@ -124,7 +124,7 @@ impl Input {
                     break;
                 }
                 let Some(partition) = self.partitions.get_mut(index) else { continue };
-                match partition.reader.read(BLOCK_BYTES)? {
+                match partition.reader.read(block_bytes)? {
                     Read::Block(block) => {
                         partition.state.last_record = now;
                         partition.position = block.end.clone();

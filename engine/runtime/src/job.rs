@@ -15,7 +15,7 @@ use crate::block::{Block, SharedBlock};
 use crate::dedup::SeenIds;
 use crate::emit::{Emission, result_rows};
 use crate::error::RuntimeError;
-use crate::input::{Input, ReadBlock};
+use crate::input::{BLOCK_BYTES, Input, ReadBlock};
 use crate::names::JobNames;
 use crate::outlets::{Outlet, Outlets};
 use crate::partial::{ClosedWindow, Partials, merge_into, merge_windows};
@@ -68,6 +68,7 @@ pub struct Job {
     counters: Counters,
     revision: i64,
     options: JobOptions,
+    block_bytes: usize,
     started: Instant,
     last_emission: Instant,
     last_epoch: Instant,
@@ -115,11 +116,19 @@ impl Job {
             counters: Counters::default(),
             revision: 0,
             options,
+            block_bytes: BLOCK_BYTES,
             started: now,
             last_emission: now,
             last_epoch: now,
             plan,
         })
+    }
+
+    /// Reads blocks of about this many bytes. Results do not depend on it.
+    #[must_use]
+    pub fn with_block_bytes(mut self, block_bytes: usize) -> Self {
+        self.block_bytes = block_bytes.max(1);
+        self
     }
 
     /// Hands rows to the sinks before the first event (what the configuration declares).
@@ -200,7 +209,7 @@ impl Job {
     /// One round. Whether anything was read.
     fn round(&mut self, now: Instant) -> Result<bool, RuntimeError> {
         let mut read = Vec::new();
-        self.input.read(self.options.parallelism.max(1) * 2, now, &mut read)?;
+        self.input.read(self.options.parallelism.max(1) * 2, self.block_bytes, now, &mut read)?;
         let has_read = !read.is_empty();
         let decoded = self.decode(read)?;
         let blocks = self.take_in(decoded)?;

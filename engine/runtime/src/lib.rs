@@ -14,6 +14,8 @@ mod error;
 mod experiment;
 mod input;
 mod job;
+#[cfg(test)]
+mod job_tests;
 mod join;
 pub mod names;
 mod outlets;
