@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Measures: decode beside sonic-rs and simd-json, the whole job beside DuckDB. Release build; every figure with its reference in the same run.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+python="$(tests/setup_python.sh)"
+target="${CARGO_TARGET_DIR:-target}"
+cargo build --release --package backplane
+cargo bench --package backplane-events --bench decode
+"$python" benches/whole_job.py "$target/release/backplane" "$@"

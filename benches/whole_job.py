@@ -1,0 +1,95 @@
+"""Whole processes, alternately: the job beside DuckDB on the same file.
+
+    python whole_job.py BACKPLANE [--events 2000000] [--rounds 3] [--folder DIR]
+
+Generates the stream once, then runs each contender `rounds` times in turn and prints the median events per second and the ratios.
+Both forms: results only, and results with the events in the lake (DuckDB: as zstd Parquet).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("backplane", type=Path)
+    parser.add_argument("--events", type=int, default=2_000_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--folder", type=Path, default=Path("/tmp/backplane-bench"))
+    chosen = parser.parse_args()
+    chosen.folder.mkdir(parents=True, exist_ok=True)
+    events = chosen.folder / f"bench-{chosen.events}.ndjson"
+    if not events.exists():
+        generate = ["generate", "--preset", "bench", "--events", str(chosen.events), "--seed", "1", "-o", str(events)]
+        subprocess.run([chosen.backplane, *generate], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    contenders = {
+        "backplane, results": lambda: job(chosen.backplane, events, chosen.folder, with_events=False),
+        "duckdb, results": lambda: duckdb(events, None),
+        "backplane, results and events": lambda: job(chosen.backplane, events, chosen.folder, with_events=True),
+        "duckdb, results and events": lambda: duckdb(events, chosen.folder / "parquet"),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(chosen.rounds):
+        for name, contender in contenders.items():
+            seconds[name].append(contender())
+    print(f"{chosen.events:,} events, {events.stat().st_size / chosen.events:.0f} bytes each, {chosen.rounds} rounds, medians")
+    rate = {name: chosen.events / statistics.median(times) for name, times in seconds.items()}
+    for name, times in seconds.items():
+        spread = f"{min(times):.2f} to {max(times):.2f} s"
+        print(f"  {name:32} {rate[name]:>12,.0f} events/s   {spread}")
+    for form in ("results", "results and events"):
+        print(f"  ratio to DuckDB, {form:18} {rate['backplane, ' + form] / rate['duckdb, ' + form]:.2f}")
+
+
+def job(backplane: Path, events: Path, folder: Path, with_events: bool) -> float:
+    work = folder / "job"
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
+    document = json.loads(subprocess.run(
+        [backplane, "generate", "--preset", "bench", "--events", "1000", "--seed", "1", "-o", work / "small.ndjson"],
+        check=True, capture_output=True, text=True).stdout or "null") or config_beside(work / "small.ndjson")
+    engine = document["experimentFramework"]["engine"]
+    take = ["events", "results", "late"] if with_events else ["results", "late"]
+    engine.update(
+        job="bench",
+        sources=[{"type": "file", "options": {"paths": [str(events)]}}],
+        sinks=[{"name": "lake", "type": "lake", "options": {"url": f"file://{work / 'lake'}"}, "take": take}],
+        deadLetter={"type": "file", "options": {"path": str(work / "dead-letters.ndjson")}},
+        checkpoint={"interval": "1s", "url": f"file://{work / 'checkpoints'}"},
+        windows=[{"name": "hourly", "type": "tumble", "size": "1h"}],
+        evaluateEvery="1m",
+        parallelism=2,
+    )
+    config = work / "config.json"
+    config.write_text(json.dumps(document))
+    started = time.perf_counter()
+    subprocess.run([backplane, "run", config, "--until-end"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return time.perf_counter() - started
+
+
+def config_beside(events: Path) -> dict:
+    for name in (f"{events}.config.json", f"{events.with_suffix('')}.config.json"):
+        if Path(name).exists():
+            return json.loads(Path(name).read_text())
+    sys.exit(f"no configuration was written beside {events}")
+
+
+def duckdb(events: Path, parquet: Path | None) -> float:
+    command = [sys.executable, HERE / "duckdb_reference.py", events, *(["--parquet", parquet] if parquet else [])]
+    started = time.perf_counter()
+    subprocess.run(command, check=True, capture_output=True)
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main()
