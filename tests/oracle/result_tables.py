@@ -45,7 +45,7 @@ def tables_of(source: Path) -> dict[str, pl.DataFrame]:
 def _read(source: Path, name: str) -> pl.DataFrame | None:
     if (source / name / "_delta_log").is_dir():
         return _latest(pl.read_delta(str(source / name)), name)
-    readers = {".parquet": pl.read_parquet, ".ndjson": pl.read_ndjson}
+    readers = {".parquet": pl.read_parquet, ".ndjson": lambda path: pl.read_ndjson(path, infer_schema_length=None)}
     for suffix, reader in readers.items():
         path = source / f"{name}{suffix}"
         if path.exists():
