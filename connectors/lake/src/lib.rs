@@ -1,1 +1,36 @@
 //! The Parquet lake as Delta tables: sink, source, reader.
+//!
+//! A lake is a folder (or any object store that Delta tables can be in) with one Delta table for each table of the engine, partitioned by
+//! `event_date`:
+//!
+//! ```text
+//! <url>/<table>/_delta_log/…
+//! <url>/<table>/event_date=YYYY-MM-DD/….parquet
+//! ```
+//!
+//! Event tables are partitioned by the date of the event's time, the others by the date on which the row was emitted. [`LakeSink`] writes
+//! it, in two steps: files that no Delta reader sees, then one commit per table. [`Lake`] reads it with DataFusion, [`LakeSource`] gives its
+//! events back as a stream in event-time order.
+
+mod config;
+mod durable;
+mod error;
+mod files;
+mod health;
+mod layout;
+mod location;
+mod log;
+mod merge;
+mod reader;
+mod runtime;
+mod sink;
+mod source;
+mod statistics;
+mod writer;
+
+pub use config::LakeOptions;
+pub use error::LakeError;
+pub use layout::{EVENT_DATE, delta_schema};
+pub use reader::Lake;
+pub use sink::LakeSink;
+pub use source::LakeSource;

@@ -1,0 +1,165 @@
+//! The Delta log of one table.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use backplane_events::Table;
+use deltalake_core::DeltaTable;
+use deltalake_core::kernel::transaction::{CommitBuilder, CommitProperties};
+use deltalake_core::kernel::{Action, Add, Transaction};
+use deltalake_core::protocol::{DeltaOperation, SaveMode};
+
+use crate::layout::{EVENT_DATE, delta_schema};
+use crate::location::Location;
+use crate::{LakeError, durable};
+
+/// Commits between two checkpoints of the log: readers read one checkpoint and at most this many commits.
+const CHECKPOINT_EVERY: &str = "32";
+/// Commits between two removals of commits that are older than the table's retention; each looks through the folder of the log.
+const CLEAN_UP_EVERY: i64 = 256;
+
+/// The log of a table that exists.
+pub(crate) struct TableLog {
+    location: Location,
+    table: Table,
+    delta: DeltaTable,
+    /// The last epoch of each transaction that is known to be committed.
+    committed: HashMap<String, i64>,
+}
+
+impl TableLog {
+    /// Reads the log of a table; nothing if there is no such table.
+    pub(crate) async fn open(location: &Location, table: Table) -> Result<Option<Self>, LakeError> {
+        let mut delta = location.delta_table(table)?;
+        let doing = || format!("reading the log of {}/{}", location.text(), table.name());
+        let exists = delta.log_store().is_delta_table_location().await;
+        if !exists.map_err(|error| LakeError::storage(doing(), error))? {
+            return Ok(None);
+        }
+        delta.load().await.map_err(|error| LakeError::damaged(doing(), error))?;
+        let log = Self {
+            location: location.clone(),
+            table,
+            delta,
+            committed: HashMap::new(),
+        };
+        log.check_columns()?;
+        Ok(Some(log))
+    }
+
+    /// Reads the log of a table, which is made if there is none.
+    pub(crate) async fn open_or_create(location: &Location, table: Table) -> Result<Self, LakeError> {
+        if let Some(log) = Self::open(location, table).await? {
+            return Ok(log);
+        }
+        let created = location
+            .delta_table(table)?
+            .create()
+            .with_save_mode(SaveMode::Ignore)
+            .with_table_name(table.name())
+            .with_columns(delta_schema(table)?)
+            .with_partition_columns([EVENT_DATE])
+            .with_configuration([("delta.checkpointInterval", Some(CHECKPOINT_EVERY))])
+            .await;
+        let doing = || format!("making the table {}/{}", location.text(), table.name());
+        let delta = created.map_err(|error| LakeError::storage(doing(), error))?;
+        let log = Self {
+            location: location.clone(),
+            table,
+            delta,
+            committed: HashMap::new(),
+        };
+        log.make_durable().await?;
+        Ok(log)
+    }
+
+    /// The table as it was when it was last read.
+    pub(crate) fn delta(&self) -> &DeltaTable {
+        &self.delta
+    }
+
+    /// Refuses a table whose columns are not those of this version.
+    fn check_columns(&self) -> Result<(), LakeError> {
+        let state = self.delta.snapshot().map_err(LakeError::internal)?;
+        let found = state.schema();
+        let expected = delta_schema(self.table)?;
+        let difference = expected.iter().find_map(|column| match found.field(column.name()) {
+            None => Some(format!("it has no column {}", column.name())),
+            Some(other) if other.data_type() != column.data_type() => Some(format!(
+                "its column {} has the type {}",
+                column.name(),
+                other.data_type()
+            )),
+            Some(_) => None,
+        });
+        let unknown = || {
+            found
+                .fields()
+                .find(|field| expected.iter().all(|column| column.name() != field.name()))
+        };
+        match difference.or_else(|| unknown().map(|field| format!("it has a column {} more", field.name()))) {
+            None => Ok(()),
+            Some(difference) => Err(LakeError::OtherVersion {
+                url: self.location.text().to_owned(),
+                table: self.table,
+                difference,
+            }),
+        }
+    }
+
+    /// Adds files to the table, in one commit that is marked with the transaction and the epoch. Does nothing if that epoch of the transaction
+    /// is committed already.
+    pub(crate) async fn commit(&mut self, transaction: &str, epoch: i64, adds: Vec<Add>) -> Result<(), LakeError> {
+        let doing = format!("committing to {}/{}", self.location.text(), self.table.name());
+        if self.last_epoch(transaction).await?.is_some_and(|last| last >= epoch) {
+            return Ok(());
+        }
+        let mut properties =
+            CommitProperties::default().with_application_transaction(Transaction::new(transaction, epoch));
+        if epoch % CLEAN_UP_EVERY != 0 {
+            properties = properties.with_cleanup_expired_logs(Some(false));
+        }
+        let operation = DeltaOperation::Write {
+            mode: SaveMode::Append,
+            partition_by: Some(vec![EVENT_DATE.to_owned()]),
+            predicate: None,
+        };
+        let state = self.delta.snapshot().map_err(LakeError::internal)?;
+        let committed = CommitBuilder::from(properties)
+            .with_actions(adds.into_iter().map(Action::Add).collect())
+            .build(Some(state), self.delta.log_store(), operation)
+            .await
+            .map_err(|error| LakeError::storage(doing.clone(), error))?;
+        self.delta
+            .update_incremental(Some(committed.version()))
+            .await
+            .map_err(|error| LakeError::storage(doing, error))?;
+        self.committed.insert(transaction.to_owned(), epoch);
+        self.make_durable().await
+    }
+
+    /// The last epoch of a transaction that is committed. The log is asked once; later commits are ours.
+    async fn last_epoch(&mut self, transaction: &str) -> Result<Option<i64>, LakeError> {
+        if let Some(epoch) = self.committed.get(transaction) {
+            return Ok(Some(*epoch));
+        }
+        let doing = || format!("reading the log of {}/{}", self.location.text(), self.table.name());
+        let state = self.delta.snapshot().map_err(LakeError::internal)?;
+        let log_store = self.delta.log_store();
+        let epoch = state.transaction_version(log_store.as_ref(), transaction).await;
+        let epoch = epoch.map_err(|error| LakeError::storage(doing(), error))?;
+        if let Some(epoch) = epoch {
+            self.committed.insert(transaction.to_owned(), epoch);
+        }
+        Ok(epoch)
+    }
+
+    /// Writes the newest entry of a local log through to the disk.
+    async fn make_durable(&self) -> Result<(), LakeError> {
+        let (Some(folder), Some(version)) = (self.location.folder(), self.delta.version()) else {
+            return Ok(());
+        };
+        let entry = PathBuf::from(format!("{}/_delta_log/{version:020}.json", self.table.name()));
+        durable::sync(folder, vec![entry]).await
+    }
+}

@@ -1,0 +1,109 @@
+//! What happens behind a sink: rows become files, files become commits.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use backplane_connector_api::{Effect, Epoch, Output};
+use backplane_events::Table;
+use deltalake_core::kernel::Add;
+use serde::{Deserialize, Serialize};
+
+use crate::files::Files;
+use crate::location::Location;
+use crate::log::TableLog;
+use crate::{LakeError, durable};
+
+/// What an epoch adds to the lake.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Prepared {
+    /// The identifier under which the epoch is committed. It is of the process that prepared it: numbers of epochs begin anew with a new job.
+    transaction: String,
+    /// The files of each table.
+    tables: BTreeMap<Table, Vec<Add>>,
+}
+
+/// Writes one lake.
+pub(crate) struct LakeWriter {
+    location: Location,
+    transaction: String,
+    files: Files,
+    logs: HashMap<Table, TableLog>,
+    /// Why the current epoch cannot be completed.
+    failure: Option<Arc<LakeError>>,
+}
+
+impl LakeWriter {
+    pub(crate) fn new(location: Location, transaction: String) -> Self {
+        let files = Files::new(location.clone());
+        Self {
+            location,
+            transaction,
+            files,
+            logs: HashMap::new(),
+            failure: None,
+        }
+    }
+
+    /// Encodes rows. After a failure the rest of the epoch is passed over: it cannot be completed.
+    pub(crate) async fn write(&mut self, output: &Output) -> Result<(), Arc<LakeError>> {
+        if let Some(failure) = &self.failure {
+            return Err(Arc::clone(failure));
+        }
+        let written = match output {
+            Output::Rows { table, batch } => self.files.write(*table, batch).await,
+            Output::Query { name, .. } => Err(LakeError::NotATable { query: name.clone() }),
+        };
+        written.map_err(|error| {
+            let failure = Arc::new(error);
+            self.failure = Some(Arc::clone(&failure));
+            failure
+        })
+    }
+
+    /// Completes the files of the epoch and makes them durable.
+    pub(crate) async fn prepare(&mut self) -> Result<Effect, Arc<LakeError>> {
+        if let Some(failure) = self.failure.take() {
+            // what was written of the epoch is given up; no commit will name it
+            self.files = Files::new(self.location.clone());
+            return Err(failure);
+        }
+        let tables = self.files.finish().await?;
+        if let Some(folder) = self.location.folder() {
+            durable::sync(folder, local_paths(&tables)).await?;
+        }
+        let prepared = Prepared {
+            transaction: self.transaction.clone(),
+            tables,
+        };
+        Ok(serde_json::to_value(prepared).map_err(LakeError::internal)?)
+    }
+
+    /// Commits the files of an epoch, table by table; each commit is made once, whoever makes it.
+    pub(crate) async fn publish(&mut self, epoch: Epoch, effect: Effect) -> Result<(), LakeError> {
+        let prepared: Prepared = serde_json::from_value(effect)
+            .map_err(|error| LakeError::internal(format!("the effect is not one of a lake: {error}")))?;
+        let number = i64::try_from(epoch.0).map_err(LakeError::internal)?;
+        for (table, adds) in prepared.tables {
+            let mut log = match self.logs.remove(&table) {
+                Some(log) => log,
+                None => TableLog::open_or_create(&self.location, table).await?,
+            };
+            // a log that failed is read anew at the next attempt, so that a commit that did happen is seen
+            log.commit(&prepared.transaction, number, adds).await?;
+            self.logs.insert(table, log);
+        }
+        Ok(())
+    }
+}
+
+/// The files, from the lake's folder on. Their names need no decoding: we made them.
+fn local_paths(tables: &BTreeMap<Table, Vec<Add>>) -> Vec<PathBuf> {
+    let of_table = |(table, adds): (&Table, &Vec<Add>)| -> Vec<PathBuf> {
+        adds.iter()
+            .map(|add| PathBuf::from(table.name()).join(&add.path))
+            .collect()
+    };
+    tables.iter().flat_map(of_table).collect()
+}
