@@ -1,1 +1,19 @@
-//! The analysis in SQL: canonical queries, functions, catalogue.
+//! The analysis in SQL: the catalogue of tables and views, the functions, and the canonical queries.
+//!
+//! - [`Catalogue`]: every table of the engine under its name, with the views on it. The same for the live job and for a lake; only
+//!   the providers differ.
+//! - [`functions`]: windows over event time and sufficient statistics, as DataFusion functions.
+//! - [`canonical`]: the queries of `sql/`, which define the result tables by the events.
+//! - [`session`]: how DataFusion is configured for the lake and for the stream's bounded work.
+//! - [`QueryError`]: what is wrong with a query, in one sentence.
+//!
+//! The SQL contract is in `slt/`: small streams, worked out by hand.
+
+pub mod canonical;
+mod catalogue;
+mod error;
+pub mod functions;
+pub mod session;
+
+pub use catalogue::Catalogue;
+pub use error::{Fault, Position, QueryError};

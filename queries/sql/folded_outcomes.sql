@@ -1,0 +1,15 @@
+-- The attributed outcomes of each analysed subject, metric and window, folded in every way that a metric may ask for.
+select window_name, window_start, window_end, experiment, tenant, subject_id, metric,
+       min(variant) as variant, min(first_time) as first_time,
+       min(subject_type) as subject_type, min(attributes) as attributes,
+       count(*) as outcomes,
+       bool_and(outcome_type = 'Binary') as all_binary,
+       sum(value) as sum,
+       avg(value) as mean,
+       max(value) as max,
+       min(value) as min,
+       last_value(value order by event_time, event_id) as last,
+       bool_or(value <> 0) as any
+from analysis.attributed_outcomes
+where analysed
+group by window_name, window_start, window_end, experiment, tenant, subject_id, metric

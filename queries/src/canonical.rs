@@ -1,0 +1,64 @@
+//! The canonical queries: how the result tables follow from the events, as SQL over the lake's tables.
+//!
+//! Each file of `sql/` is one query and becomes the view of its name in the schema `analysis`, in the order of the data's way:
+//!
+//! | view | says |
+//! |---|---|
+//! | `all_windows`, `window_lateness` | which windows there are, and which counted records were late for them |
+//! | `counted_exposures`, `counted_outcomes` | the events that count, each once |
+//! | `experiment_rules`, `experiment_segments`, `metric_rules`, `measures` | what was declared, resolved for each experiment |
+//! | `sightings`, `subject_states`, `segmented_states` | first exposure, variant and crossover of each subject as each window sees them |
+//! | `assignment_counts` | **the table `assignment_counts`** |
+//! | `attributed_outcomes`, `exposures_joined` | **exposures joined to outcomes**, in windows and to date |
+//! | `subjects_at_risk`, `folded_outcomes`, `metric_stats` | **the table `metric_stats`** |
+//!
+//! The stream maintains the same results incrementally.
+
+/// A query of `sql/`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CanonicalQuery {
+    /// The name of the file and of the view in the schema [`SCHEMA`].
+    pub name: &'static str,
+    /// The text of the file.
+    pub sql: &'static str,
+}
+
+/// The schema that holds the canonical queries as views.
+pub const SCHEMA: &str = "analysis";
+
+macro_rules! query {
+    ($name:literal) => {
+        CanonicalQuery {
+            name: $name,
+            sql: include_str!(concat!("../sql/", $name, ".sql")),
+        }
+    };
+}
+
+/// Exposures joined to outcomes: one row for each attributed outcome, the experiment to date.
+pub const EXPOSURES_JOINED: CanonicalQuery = query!("exposures_joined");
+/// The rows of the table `assignment_counts`.
+pub const ASSIGNMENT_COUNTS: CanonicalQuery = query!("assignment_counts");
+/// The rows of the table `metric_stats`.
+pub const METRIC_STATS: CanonicalQuery = query!("metric_stats");
+
+/// All queries, each after those that it reads.
+pub const ALL: &[CanonicalQuery] = &[
+    query!("all_windows"),
+    query!("window_lateness"),
+    query!("counted_exposures"),
+    query!("counted_outcomes"),
+    query!("experiment_rules"),
+    query!("experiment_segments"),
+    query!("metric_rules"),
+    query!("measures"),
+    query!("sightings"),
+    query!("subject_states"),
+    query!("segmented_states"),
+    ASSIGNMENT_COUNTS,
+    query!("attributed_outcomes"),
+    EXPOSURES_JOINED,
+    query!("subjects_at_risk"),
+    query!("folded_outcomes"),
+    METRIC_STATS,
+];

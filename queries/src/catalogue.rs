@@ -1,0 +1,143 @@
+//! The catalogue: every table under its name, the views on them, and the canonical queries.
+
+use std::collections::HashMap;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use backplane_events::Table;
+use datafusion::catalog::{MemorySchemaProvider, TableProvider};
+use datafusion::common::{DataFusionError, TableReference};
+use datafusion::datasource::{MemTable, ViewTable};
+use datafusion::prelude::{DataFrame, SessionContext};
+
+use crate::canonical;
+use crate::error::QueryError;
+use crate::functions;
+
+/// The tables of a job or of a lake, as SQL sees them.
+///
+/// - Event tables and declarations stand under their names.
+/// - `assignment_counts` and `metric_stats` show the row of the greatest revision of each key;
+///   `assignment_counts_history` and `metric_stats_history` show every revision.
+/// - The schema `analysis` holds the canonical queries as views (see [`canonical`]).
+pub struct Catalogue {
+    context: SessionContext,
+}
+
+impl Catalogue {
+    /// A catalogue in this session, with our functions and no tables yet.
+    #[must_use]
+    pub fn new(context: SessionContext) -> Self {
+        functions::register_all(&context);
+        Catalogue { context }
+    }
+
+    /// The session.
+    #[must_use]
+    pub fn context(&self) -> &SessionContext {
+        &self.context
+    }
+
+    /// Registers the tables and all views on them, in the place of what was registered before. A table without a provider is there
+    /// and empty. The providers of [`Table::AssignmentCounts`] and [`Table::MetricStats`] hold every revision.
+    ///
+    /// # Errors
+    /// [`QueryError::Invalid`] if a provider lacks a column that a view reads.
+    pub async fn register<S: BuildHasher>(
+        &self,
+        mut providers: HashMap<Table, Arc<dyn TableProvider>, S>,
+    ) -> Result<(), QueryError> {
+        for table in Table::ALL {
+            let provider = match providers.remove(table) {
+                Some(provider) => provider,
+                None => empty(*table)?,
+            };
+            self.replace(TableReference::bare(physical_name(*table)), provider)?;
+        }
+        for table in [Table::AssignmentCounts, Table::MetricStats] {
+            let view = latest_revision(table);
+            self.register_view(TableReference::bare(table.name()), &view).await?;
+        }
+        self.register_canonical_queries().await
+    }
+
+    /// Plans a query.
+    ///
+    /// # Errors
+    /// [`QueryError::Invalid`] with the position and a suggestion, where they are known.
+    pub async fn query(&self, sql: &str) -> Result<DataFrame, QueryError> {
+        self.context.sql(sql).await.map_err(|error| self.explain(&error))
+    }
+
+    /// The error of a query of this catalogue in our words.
+    #[must_use]
+    pub fn explain(&self, error: &DataFusionError) -> QueryError {
+        QueryError::explain(error, &self.table_names())
+    }
+
+    /// The names of all tables and views outside the schema `analysis`.
+    #[must_use]
+    pub fn table_names(&self) -> Vec<String> {
+        let state = self.context.state_ref();
+        let state = state.read();
+        let defaults = &state.config_options().catalog;
+        let catalogue = state.catalog_list().catalog(&defaults.default_catalog);
+        let schema = catalogue.and_then(|catalogue| catalogue.schema(&defaults.default_schema));
+        schema.map(|schema| schema.table_names()).unwrap_or_default()
+    }
+
+    async fn register_canonical_queries(&self) -> Result<(), QueryError> {
+        let default_catalogue = self.context.copied_config().options().catalog.default_catalog.clone();
+        if let Some(catalogue) = self.context.catalog(&default_catalogue) {
+            catalogue.register_schema(canonical::SCHEMA, Arc::new(MemorySchemaProvider::new()))?;
+        }
+        for query in canonical::ALL {
+            self.register_view(TableReference::partial(canonical::SCHEMA, query.name), query.sql)
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn register_view(&self, name: TableReference, sql: &str) -> Result<(), QueryError> {
+        let plan = self.query(sql).await?.into_unoptimized_plan();
+        self.replace(name, Arc::new(ViewTable::new(plan, Some(sql.to_owned()))))
+    }
+
+    fn replace(&self, name: TableReference, provider: Arc<dyn TableProvider>) -> Result<(), QueryError> {
+        self.context.deregister_table(name.clone())?;
+        self.context.register_table(name, provider)?;
+        Ok(())
+    }
+}
+
+/// The name that a table's own rows stand under: those of every revision are the table's history.
+fn physical_name(table: Table) -> String {
+    match table {
+        Table::AssignmentCounts | Table::MetricStats => format!("{}_history", table.name()),
+        _ => table.name().to_owned(),
+    }
+}
+
+fn empty(table: Table) -> Result<Arc<dyn TableProvider>, QueryError> {
+    Ok(Arc::new(MemTable::try_new(table.schema(), vec![vec![]])?))
+}
+
+/// The row of the greatest revision of each key.
+fn latest_revision(table: Table) -> String {
+    let schema = table.schema();
+    let columns: Vec<String> = schema
+        .fields()
+        .iter()
+        .map(|field| format!("\"{}\"", field.name()))
+        .collect();
+    let columns = columns.join(", ");
+    let key = match table {
+        Table::MetricStats => "experiment, variant, metric, segment, segment_value, window_name, window_start",
+        _ => "experiment, variant, segment, segment_value, window_name, window_start",
+    };
+    format!(
+        "select {columns} from (select *, row_number() over (partition by {key} order by revision desc) as recency \
+         from {}) where recency = 1",
+        physical_name(table)
+    )
+}
