@@ -4,9 +4,9 @@
 
 Five ways to read a table: DuckDB over the folder as Parquet with Hive partitions, DuckDB over the files that the Delta log
 names, polars over the Delta log, polars over the folder, and the deltalake package's own query engine. Of each: the number of
-rows and a checksum over all columns, whatever the order of the rows. A table without files has nothing to read but its log. The two ways over the folder know nothing of the log, so that
-they also see files of an unfinished or crashed commit until `vacuum` has run: `--ignore-folder` leaves them out. Exit status 1
-where two readers differ, 2 where there is no lake.
+rows and a checksum over all columns, whatever the order of the rows. A table without files has nothing to read but its log.
+The two ways over the folder know nothing of the log, so that they also see files of an unfinished or crashed commit until
+`vacuum` has run: `--ignore-folder` leaves them out. Exit status 1 where two readers differ, 2 where there is no lake.
 """
 
 from __future__ import annotations
