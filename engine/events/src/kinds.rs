@@ -41,6 +41,10 @@ macro_rules! wire_enum {
             /// The value of this name, in any case.
             #[must_use]
             pub fn from_name(name: &[u8]) -> Option<Self> {
+                // Mostly it is spelled as we spell it; that is compared at once.
+                $(if name == stringify!($variant).as_bytes() {
+                    return Some($name::$variant);
+                })+
                 Self::ALL.iter().copied().find(|value| value.name().as_bytes().eq_ignore_ascii_case(name))
             }
         }

@@ -18,27 +18,44 @@ use crate::kinds::WireEnum;
 #[derive(Debug)]
 pub(super) struct TextColumn {
     builder: StringBuilder,
+    /// Nulls at the end that the builder does not have yet: many columns are null throughout, and that costs next to nothing.
+    nulls: usize,
 }
 
 impl TextColumn {
     pub(super) fn new() -> TextColumn {
         TextColumn {
             builder: StringBuilder::with_capacity(0, 0),
+            nulls: 0,
         }
     }
 
     #[inline(always)]
     pub(super) fn push(&mut self, text: &str) {
+        if self.nulls > 0 {
+            self.push_nulls();
+        }
         self.builder.append_value(text);
     }
 
     #[inline(always)]
     pub(super) fn push_or_null(&mut self, text: Option<&str>) {
-        self.builder.append_option(text);
+        match text {
+            Some(text) => self.push(text),
+            None => self.nulls += 1,
+        }
+    }
+
+    fn push_nulls(&mut self) {
+        self.builder.append_nulls(self.nulls);
+        self.nulls = 0;
     }
 
     /// Adds to the row that [`TextColumn::end_row`] will end.
     pub(super) fn write(&mut self, part: &str) {
+        if self.nulls > 0 {
+            self.push_nulls();
+        }
         // Writing into memory does not fail.
         let _ = self.builder.write_str(part);
     }
@@ -49,8 +66,51 @@ impl TextColumn {
 
     /// The column; the next one begins with as much room as this one took.
     pub(super) fn finish(&mut self) -> ArrayRef {
+        self.push_nulls();
         let next = StringBuilder::with_capacity(self.builder.offsets_slice().len(), self.builder.values_slice().len());
         Arc::new(std::mem::replace(&mut self.builder, next).finish())
+    }
+}
+
+/// How many texts a dictionary column finds without hashing; a power of two.
+const RECENT: usize = 64;
+
+/// A text by its ends: what tells texts of up to 16 bytes apart, and most of the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Ends {
+    length: usize,
+    first: u64,
+    last: u64,
+}
+
+impl Ends {
+    #[inline(always)]
+    fn of(text: &str) -> Ends {
+        let bytes = text.as_bytes();
+        let (first, last) = match (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
+            (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
+            _ => match (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+                (Some(first), Some(last)) => (u32::from_le_bytes(*first).into(), u32::from_le_bytes(*last).into()),
+                _ => (bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)), 0),
+            },
+        };
+        Ends {
+            length: bytes.len(),
+            first,
+            last,
+        }
+    }
+
+    /// Whether equal ends mean equal texts.
+    #[inline(always)]
+    fn tell_all(self) -> bool {
+        self.length <= 16
+    }
+
+    #[inline(always)]
+    fn place(self) -> usize {
+        let mixed = (self.first ^ self.last.rotate_left(23) ^ self.length as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (mixed >> 58) as usize % RECENT
     }
 }
 
@@ -64,7 +124,8 @@ pub(super) struct DictionaryColumn {
     ends: Vec<usize>,
     keys_by_text: HashTable<i32>,
     hasher: DefaultHashBuilder,
-    last: i32,
+    /// The keys of texts seen before, each where its ends put it.
+    recent: [Option<(Ends, i32)>; RECENT],
 }
 
 impl DictionaryColumn {
@@ -76,16 +137,21 @@ impl DictionaryColumn {
             ends: Vec::new(),
             keys_by_text: HashTable::new(),
             hasher: DefaultHashBuilder::default(),
-            last: 0,
+            recent: [None; RECENT],
         }
     }
 
     #[inline(always)]
     pub(super) fn push(&mut self, text: &str) {
-        let key = if text_of(&self.texts, &self.ends, self.last) == Some(text) {
-            self.last
-        } else {
-            self.intern(text)
+        let ends = Ends::of(text);
+        let place = ends.place();
+        let key = match self.recent[place] {
+            Some((known, key)) if known == ends && (ends.tell_all() || self.text_of(key) == Some(text)) => key,
+            _ => {
+                let key = self.intern(text);
+                self.recent[place] = Some((ends, key));
+                key
+            }
         };
         self.keys.push(key);
         self.nulls.append_non_null();
@@ -102,43 +168,44 @@ impl DictionaryColumn {
         }
     }
 
-    /// The key of a text, which becomes the one that is tried first.
+    fn text_of(&self, key: i32) -> Option<&str> {
+        text_of(&self.texts, &self.ends, key)
+    }
+
+    /// The key of a text.
     fn intern(&mut self, text: &str) -> i32 {
         let hash = self.hasher.hash_one(text.as_bytes());
         let (texts, ends) = (&self.texts, &self.ends);
         let known = self
             .keys_by_text
             .find(hash, |key| text_of(texts, ends, *key) == Some(text));
-        self.last = match known {
-            Some(key) => *key,
-            None => {
-                // A block has fewer texts than bytes, and at most i32::MAX bytes.
-                let key = self.ends.len() as i32;
-                self.texts.push_str(text);
-                self.ends.push(self.texts.len());
-                let (texts, ends, hasher) = (&self.texts, &self.ends, &self.hasher);
-                self.keys_by_text.insert_unique(hash, key, |key| {
-                    hasher.hash_one(text_of(texts, ends, *key).unwrap_or_default().as_bytes())
-                });
-                key
-            }
-        };
-        self.last
+        if let Some(key) = known {
+            return *key;
+        }
+        // A block has fewer texts than bytes, and at most i32::MAX bytes.
+        let key = self.ends.len() as i32;
+        self.texts.push_str(text);
+        self.ends.push(self.texts.len());
+        let (texts, ends, hasher) = (&self.texts, &self.ends, &self.hasher);
+        self.keys_by_text.insert_unique(hash, key, |key| {
+            hasher.hash_one(text_of(texts, ends, *key).unwrap_or_default().as_bytes())
+        });
+        key
     }
 
     pub(super) fn finish(&mut self) -> ArrayRef {
-        let texts: StringArray = (0..self.ends.len())
-            .map(|key| text_of(&self.texts, &self.ends, key as i32))
-            .collect();
+        let mut texts = StringBuilder::with_capacity(self.ends.len(), self.texts.len());
+        for key in 0..self.ends.len() {
+            texts.append_option(self.text_of(key as i32));
+        }
         self.texts.clear();
         self.ends.clear();
         self.keys_by_text.clear();
-        self.last = 0;
-        dictionary(&mut self.keys, &mut self.nulls, Arc::new(texts))
+        self.recent = [None; RECENT];
+        dictionary(&mut self.keys, &mut self.nulls, Arc::new(texts.finish()))
     }
 }
 
-#[inline(always)]
 fn text_of<'a>(texts: &'a str, ends: &[usize], key: i32) -> Option<&'a str> {
     let key = key as usize;
     let end = *ends.get(key)?;

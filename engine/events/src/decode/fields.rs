@@ -162,7 +162,7 @@ impl<'a> Record<'a> {
 
     /// The event type.
     pub(crate) fn event_type(&self) -> Judged<EventType> {
-        if let Some(event_type) = self.scanner.event_type(self.text) {
+        if let Some(event_type) = self.scanner.event_type() {
             return Ok(event_type);
         }
         match self.choice::<EventType>(Member::EventType) {

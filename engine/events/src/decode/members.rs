@@ -169,14 +169,14 @@ impl Object {
     }
 }
 
-/// The longest quoted name that is compared at once: three words.
+/// The longest quoted name with its colon that is compared at once: three words.
 const WIDEST: usize = 24;
 /// More than the spellings of any object; a power of two, so that an index can be masked instead of checked.
 const SPELLINGS: usize = 32;
 /// The place before the first member.
 pub(crate) const START: u8 = (SPELLINGS - 1) as u8;
 
-/// One spelling of a member name, quotes included, as words to compare.
+/// One spelling of a member name, with its quotes and colon, as words to compare.
 #[derive(Debug, Clone, Copy)]
 struct Spelling {
     words: [u64; 3],
@@ -195,7 +195,7 @@ impl Spelling {
     };
 
     fn new(name: &str, member: Member) -> Spelling {
-        let quoted = format!("\"{name}\"");
+        let quoted = format!("\"{name}\":");
         let mut text = [0; WIDEST];
         let mut mask = [0; WIDEST];
         for ((text, mask), byte) in text.iter_mut().zip(&mut mask).zip(quoted.bytes()) {
@@ -295,8 +295,8 @@ impl MemberNames {
         }
     }
 
-    /// The member whose quoted name stands at `pos`, if it is the one that is expected after the spelling `last`: itself, its
-    /// spelling, and the position behind the name.
+    /// The member whose quoted name stands at `pos` with its colon, if it is the one that is expected after the spelling `last`:
+    /// itself, its spelling, and the position behind the colon.
     #[inline(always)]
     pub(crate) fn expected(&self, object: Object, last: u8, bytes: &[u8], pos: usize) -> Option<(Member, u8, usize)> {
         let text = bytes.get(pos..)?.first_chunk::<WIDEST>()?;
@@ -328,7 +328,7 @@ mod tests {
             assert!(names.names.len() < usize::from(START));
             for ((name, member), spelling) in names.names.iter().zip(&names.spellings) {
                 assert!((*member as usize) < MEMBERS);
-                assert_eq!(usize::from(spelling.length), name.len() + 2, "{name}");
+                assert_eq!(usize::from(spelling.length), name.len() + 3, "{name}");
             }
         }
     }
@@ -342,7 +342,7 @@ mod tests {
         assert_eq!(member, Member::VariantKey);
         assert_eq!(
             names.expected(Object::Exposure, START, line, 0),
-            Some((member, spelling, 12))
+            Some((member, spelling, 13))
         );
         assert_eq!(names.find(Object::Exposure, START, "variantkey"), None);
     }

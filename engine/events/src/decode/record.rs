@@ -28,7 +28,7 @@ pub(crate) enum Kind {
 }
 
 /// Where a value is: for text without its quotes.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Slot {
     pub(crate) start: u32,
     pub(crate) end: u32,
@@ -59,6 +59,9 @@ pub(crate) struct RecordScanner {
     pub(crate) unknown_payload: Vec<UnknownMember>,
     /// As whose payload the payload was read.
     payload_read_as: Option<EventType>,
+    /// The event type, and of which value it was read: asked for more than once, judged once.
+    event_type: Option<EventType>,
+    event_type_of: Option<Slot>,
     pub(crate) dates: Cell<DateCache>,
 }
 
@@ -76,6 +79,8 @@ impl RecordScanner {
             unknown_envelope: Vec::new(),
             unknown_payload: Vec::new(),
             payload_read_as: None,
+            event_type: None,
+            event_type_of: None,
             dates: Cell::default(),
         }
     }
@@ -87,6 +92,7 @@ impl RecordScanner {
         self.unknown_envelope.clear();
         self.unknown_payload.clear();
         self.payload_read_as = None;
+        self.event_type_of = None;
         let bytes = text.as_bytes();
         if byte_at(bytes, pos) != b'{' {
             return fail(SyntaxKind::Expected("an object"), pos);
@@ -117,7 +123,7 @@ impl RecordScanner {
             let name = pos;
             if let Some((member, spelling, end)) = self.names.expected(object, last, bytes, pos) {
                 last = spelling;
-                pos = self.scan_member(text, colon_end(bytes, end)?, member)?;
+                pos = self.scan_member(text, skip_space(bytes, end), member)?;
             } else {
                 pos = self.scan_unexpected(text, name, object, &mut last)?;
             }
@@ -214,7 +220,7 @@ impl RecordScanner {
     fn scan_payload(&mut self, text: &str, pos: usize) -> Scan<usize> {
         self.present &= ENVELOPE_MASK;
         self.unknown_payload.clear();
-        self.payload_read_as = self.event_type(text);
+        self.payload_read_as = self.judge_event_type(text);
         match self.payload_read_as {
             Some(event_type) => self.scan_object(text, pos, Object::payload_of(event_type)),
             None => container_end(text.as_bytes(), pos, 1),
@@ -223,7 +229,7 @@ impl RecordScanner {
 
     /// Reads the payload once more where the event type became known, or another, after it.
     fn settle_payload(&mut self, text: &str) -> Scan<()> {
-        let event_type = self.event_type(text);
+        let event_type = self.judge_event_type(text);
         if event_type == self.payload_read_as {
             return Ok(());
         }
@@ -238,14 +244,27 @@ impl RecordScanner {
     }
 
     /// The event type as far as the line was read.
-    pub(crate) fn event_type(&self, text: &str) -> Option<EventType> {
-        let slot = self.slot(Member::EventType)?;
+    fn judge_event_type(&mut self, text: &str) -> Option<EventType> {
+        let slot = self.slot(Member::EventType);
+        if slot.is_none() || slot != self.event_type_of {
+            self.event_type_of = slot;
+            self.event_type = slot.and_then(|slot| self.event_type_at(text, slot));
+        }
+        self.event_type
+    }
+
+    fn event_type_at(&self, text: &str, slot: Slot) -> Option<EventType> {
         match slot.kind {
             Kind::Text => EventType::from_name(slot_bytes(text, slot)),
             Kind::Unescaped => EventType::from_name(slot_bytes(&self.scratch, slot)),
             Kind::Number => EventType::from_ordinal(ordinal(slot_bytes(text, slot))?),
             _ => None,
         }
+    }
+
+    /// The event type of the line that was read; `None` where it has none of the five.
+    pub(crate) fn event_type(&self) -> Option<EventType> {
+        self.event_type
     }
 }
 
