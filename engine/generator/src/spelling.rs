@@ -202,7 +202,11 @@ impl Object {
 /// A JSON string; `escapes` writes every third letter as a `\u` escape.
 pub(crate) fn quote(out: &mut Vec<u8>, text: &str, escapes: bool) {
     out.push(b'"');
-    if !escapes && text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
+    // without an early end, so that it is done many bytes at a time
+    let needs_escape = text.bytes().fold(false, |found, byte| {
+        found | (byte < b' ') | (byte == b'"') | (byte == b'\\')
+    });
+    if !escapes && !needs_escape {
         out.extend_from_slice(text.as_bytes());
     } else {
         for (index, letter) in text.chars().enumerate() {
@@ -254,6 +258,14 @@ pub(crate) fn decimal(out: &mut Vec<u8>, mut value: u64, width: usize) {
     out.extend_from_slice(digits.get(digits.len() - used..).unwrap_or_default());
 }
 
+/// Fills the place with the last digits of a number.
+fn put_digits(place: &mut [u8], mut value: u64) {
+    for digit in place.iter_mut().rev() {
+        *digit = b'0' + (value % 10) as u8;
+        value /= 10;
+    }
+}
+
 /// An RFC 3339 instant, quoted.
 pub(crate) fn instant(out: &mut Vec<u8>, micros: i64, zone: Zone, more_digits: bool) {
     let (shift_minutes, suffix): (i64, &[u8]) = match zone {
@@ -266,19 +278,20 @@ pub(crate) fn instant(out: &mut Vec<u8>, micros: i64, zone: Zone, more_digits: b
     let (seconds, fraction) = (local.div_euclid(1_000_000), local.rem_euclid(1_000_000).unsigned_abs());
     let (days, second_of_day) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400).unsigned_abs());
     let (year, month, day) = civil(days);
-    out.push(b'"');
-    for (value, width, after) in [
-        (year, 4, b'-'),
-        (month, 2, b'-'),
-        (day, 2, b'T'),
-        (second_of_day / 3600, 2, b':'),
-        (second_of_day / 60 % 60, 2, b':'),
-        (second_of_day % 60, 2, b'.'),
-    ] {
-        decimal(out, value, width);
-        out.push(after);
+    let mut text = *b"\"0000-00-00T00:00:00.000000";
+    let parts = [
+        (1..5, year),
+        (6..8, month),
+        (9..11, day),
+        (12..14, second_of_day / 3600),
+        (15..17, second_of_day / 60 % 60),
+        (18..20, second_of_day % 60),
+        (21..27, fraction),
+    ];
+    for (place, value) in parts {
+        put_digits(text.get_mut(place).unwrap_or_default(), value);
     }
-    decimal(out, fraction, 6);
+    out.extend_from_slice(&text);
     if more_digits {
         out.extend_from_slice(b"987");
     }
