@@ -66,6 +66,10 @@ pub struct Block {
 
 /// What one call of [`PartitionReader::read`] found.
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there is one for each block, and a block is what is mostly read"
+)]
 pub enum Read {
     /// Records.
     Block(Block),

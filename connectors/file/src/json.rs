@@ -9,7 +9,6 @@ use arrow::datatypes::{
 };
 use arrow::error::ArrowError;
 use arrow::json::writer::{Encoder, EncoderFactory, EncoderOptions, NullableEncoder, make_encoder};
-use arrow::record_batch::RecordBatch;
 use backplane_connector_api::Output;
 use backplane_events::Table;
 use base64::Engine as _;
@@ -173,6 +172,7 @@ impl Encoder for Instants<'_> {
 #[cfg(test)]
 mod tests {
     use arrow::array::{Float64Array, StringArray, TimestampMicrosecondArray};
+    use arrow::record_batch::RecordBatch;
 
     use super::*;
 

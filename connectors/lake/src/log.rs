@@ -130,10 +130,7 @@ impl TableLog {
             .build(Some(state), self.delta.log_store(), operation)
             .await
             .map_err(|error| LakeError::storage(doing.clone(), error))?;
-        self.delta
-            .update_incremental(Some(committed.version()))
-            .await
-            .map_err(|error| LakeError::storage(doing, error))?;
+        self.delta.state = Some(committed.snapshot());
         self.committed.insert(transaction.to_owned(), epoch);
         self.make_durable().await
     }

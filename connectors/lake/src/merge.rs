@@ -24,7 +24,7 @@ use crate::layout::{Day, EVENT_DATE};
 use crate::{Lake, LakeError};
 
 /// What sorting may hold in memory before it spills.
-const SORT_MEMORY: usize = 512 << 20;
+const SORT_MEMORY: usize = 256 << 20;
 
 /// The events of a lake that are still to come.
 pub(crate) struct Merge {

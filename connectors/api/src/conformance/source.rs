@@ -34,7 +34,7 @@ pub struct PartitionRecords {
 /// Asks for blocks from the least to the largest that an engine would.
 const BLOCK_SIZES: [usize; 5] = [1, 37, 1_000, 64 * 1024, 8 * 1024 * 1024];
 /// Positions at which reading starts again, for each partition and block size.
-const RESUMPTIONS: usize = 24;
+const RESUMPTIONS: usize = 12;
 /// A bounded source that says `Pending` for as long as this has hung.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -77,12 +77,11 @@ fn partition(
     let mut reference: Option<Vec<Record>> = None;
     let mut name = String::new();
     for max_bytes in BLOCK_SIZES {
-        let (mut source, mut reader) = open(make, all, id, None)?;
+        let (source, mut reader) = open(make, all, id, None)?;
         name = source.describe(id);
         hold("a partition has a name for people", !name.is_empty(), || id.0.clone())?;
         let blocks = read_all(reader.as_mut(), max_bytes)?;
         drop(reader);
-        drop(source.discover());
         check_positions(&blocks, &Position::default())?;
         let records = records(&blocks)?;
         match &reference {
@@ -98,12 +97,15 @@ fn partition(
     })
 }
 
+/// A fresh source and a reader of one of its partitions.
+type Opened = (Box<dyn Source>, Box<dyn PartitionReader>);
+
 fn open(
     make: &impl Fn() -> Result<Box<dyn Source>, ConnectorError>,
     all: &[PartitionId],
     id: &PartitionId,
     from: Option<&Position>,
-) -> Result<(Box<dyn Source>, Box<dyn PartitionReader>), Violation> {
+) -> Result<Opened, Violation> {
     let mut source = make().during(|| "making the source again".to_owned())?;
     let found = source.discover().during(|| "discovering after a restart".to_owned())?;
     hold("partitions are the same after a restart", found == all, || {

@@ -136,7 +136,7 @@ fn grouped(number: i64) -> String {
     let digits = number.unsigned_abs().to_string();
     let mut text = if number < 0 { "-".to_owned() } else { String::new() };
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -150,7 +150,7 @@ fn real(number: f64) -> String {
     match size {
         _ if size == 0.0 => "0".to_owned(),
         _ if !size.is_finite() => number.to_string(),
-        _ if size >= 1e15 || size < 1e-6 => format!("{number:.3e}"),
+        _ if !(1e-6..1e15).contains(&size) => format!("{number:.3e}"),
         _ => {
             let decimals = (3.0 - size.log10().floor()).clamp(0.0, 9.0);
             format!("{number:.*}", decimals as usize)

@@ -1,4 +1,9 @@
 //! The file connectors as the engine uses them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that fails should panic, also in its helpers"
+)]
 
 mod follow;
 mod ndjson;

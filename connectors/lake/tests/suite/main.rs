@@ -1,4 +1,9 @@
 //! Lakes as the engine uses them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that fails should panic, also in its helpers"
+)]
 
 mod reading;
 mod replaying;
