@@ -2,7 +2,7 @@
 
     python oracle.py --config config.json --out DIR events-0.ndjson events-1.ndjson.zst ...
 
-Follows the written semantics and shares no code with the engine. Each file is one source partition (`.gz` and `.zst` by
+Follows docs/semantics.md and shares no code with the engine. Each file is one source partition (`.gz` and `.zst` by
 name). Writes `assignment_counts.parquet`, `metric_stats.parquet`, `late_events.parquet` and `counters.json` into DIR.
 """
 
