@@ -8,6 +8,9 @@
 //! <url>/<table>/event_date=YYYY-MM-DD/….parquet
 //! ```
 //!
+//! Readers that know Delta see what is published. One that knows only Parquet reads `<url>/<table>/event_date=*/*.parquet`, and may see files of
+//! an unfinished or crashed commit; the log's own Parquet files are beside those folders.
+//!
 //! Event tables are partitioned by the date of the event's time, the others by the date on which the row was emitted. [`LakeSink`] writes
 //! it, in two steps: files that no Delta reader sees, then one commit per table. [`Lake`] reads it with DataFusion, [`LakeSource`] gives its
 //! events back as a stream in event-time order.
