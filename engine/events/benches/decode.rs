@@ -1,6 +1,9 @@
 //! Decoding on one core: the codec, which builds Arrow columns, beside two general JSON readers, which fill a typed struct that borrows
 //! from the same bytes and throw it away.
 
+#![allow(missing_docs, reason = "criterion makes public functions")]
+#![allow(clippy::expect_used, reason = "a benchmark of unsound records is none")]
+
 use std::borrow::Cow;
 use std::hint::black_box;
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! The forms of the wire that are accepted, one by one.
 
+#![allow(clippy::expect_used, reason = "a helper of tests fails as the test does")]
+
 mod support;
 
 use arrow::array::{Array, AsArray};

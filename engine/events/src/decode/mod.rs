@@ -56,6 +56,8 @@ pub struct DecodedRecord {
 pub struct Decoder {
     scanner: RecordScanner,
     tables: EventTables,
+    /// How many records the last block had: as many as the next one will have, more or less.
+    records: usize,
 }
 
 impl Default for Decoder {
@@ -94,16 +96,17 @@ impl Decoder {
         Decoder {
             scanner: RecordScanner::new(),
             tables: EventTables::new(),
+            records: 0,
         }
     }
 
     /// Reads `lines`: one record in each line that is not blank, ended by LF or CRLF, the last one perhaps by nothing; a byte order mark
     /// at the start is passed over. Whatever the bytes are, each line is in the result once or blank.
     pub fn decode(&mut self, lines: &[u8], ingest_time: EventTime) -> Decoded {
-        let readable = readable_length(lines);
+        let readable = readable_length(lines, MAX_BLOCK_BYTES);
         let mut block = Block {
             bytes: lines,
-            records: Vec::new(),
+            records: Vec::with_capacity(self.records),
             bad: Vec::new(),
             line: 0,
         };
@@ -118,6 +121,7 @@ impl Decoder {
             };
         }
         refuse_unreadable(lines, readable, &mut block);
+        self.records = block.records.len();
         Decoded {
             batches: self.tables.finish(ingest_time),
             records: block.records,
@@ -170,7 +174,7 @@ impl Decoder {
                 }
                 Err(syntax) => {
                     let end = line_end(bytes, syntax.at.max(pos));
-                    let fault = syntax_fault(text, pos, syntax);
+                    let fault = syntax_fault(text, pos, *syntax);
                     block.refuse(base + pos, base + end, fault.reason, fault.detail);
                     pos = end + 1;
                 }
@@ -187,9 +191,9 @@ impl Decoder {
     }
 }
 
-/// How many of the bytes are in lines that end within [`MAX_BLOCK_BYTES`].
-fn readable_length(lines: &[u8]) -> usize {
-    match lines.get(..MAX_BLOCK_BYTES) {
+/// How many of the bytes are in lines that end within the first `most`.
+fn readable_length(lines: &[u8], most: usize) -> usize {
+    match lines.get(..most) {
         Some(within) if within.len() < lines.len() => memchr::memrchr(b'\n', within).map_or(0, |at| at + 1),
         _ => lines.len(),
     }
@@ -238,5 +242,40 @@ fn syntax_fault(text: &str, line_start: usize, syntax: Syntax) -> Fault {
     Fault {
         reason,
         detail: format!("at byte {place} of the line {what}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_that_end_within_the_limit_are_readable() {
+        assert_eq!(readable_length(b"one\ntwo\n", 8), 8);
+        assert_eq!(readable_length(b"one\ntwo", 7), 7);
+        assert_eq!(readable_length(b"one\ntwo\n", 7), 4);
+        assert_eq!(readable_length(b"one\ntwo\n", 4), 4);
+        assert_eq!(readable_length(b"one\ntwo\n", 3), 0);
+        assert_eq!(readable_length(b"", 3), 0);
+    }
+
+    #[test]
+    fn lines_beyond_the_limit_are_refused_one_by_one() {
+        let lines = b"one\ntwo\r\n\nfour";
+        let mut block = Block {
+            bytes: lines,
+            records: Vec::new(),
+            bad: Vec::new(),
+            line: 1,
+        };
+        refuse_unreadable(lines, 4, &mut block);
+        let seen: Vec<(u32, usize, &[u8])> = block
+            .bad
+            .iter()
+            .map(|bad| (bad.line, bad.offset, bad.raw.as_slice()))
+            .collect();
+        assert_eq!(seen, [(1, 4, &b"two"[..]), (2, 9, b""), (3, 10, b"four")]);
+        assert!(block.bad.iter().all(|bad| bad.reason == BadReason::BlockTooLarge));
+        assert_eq!(block.line, 4);
     }
 }

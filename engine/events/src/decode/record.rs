@@ -8,7 +8,8 @@ use std::cell::Cell;
 use crate::EventType;
 use crate::decode::members::{ENVELOPE_MASK, MEMBERS, Member, MemberNames, Object, START};
 use crate::decode::scan::{
-    Scan, SyntaxKind, byte_at, colon_end, container_end, fail, literal_end, skip_space, string_end, unescape, value_end,
+    Scan, SyntaxKind, byte_at, colon_end, container_end, fail, literal_end, plain_string_end, skip_space, string_end,
+    unescape, value_end,
 };
 use crate::instant::DateCache;
 
@@ -175,15 +176,10 @@ impl RecordScanner {
     fn scan_member(&mut self, text: &str, pos: usize, member: Member) -> Scan<usize> {
         let bytes = text.as_bytes();
         let (slot, end) = match byte_at(bytes, pos) {
-            b'"' => {
-                let (end, escaped) = string_end(bytes, pos + 1)?;
-                let slot = if escaped {
-                    self.unescaped(text, pos + 1, end)
-                } else {
-                    slot(pos + 1, end, Kind::Text)
-                };
-                (slot, end + 1)
-            }
+            b'"' => match plain_string_end(bytes, pos + 1) {
+                Some(end) => (slot(pos + 1, end, Kind::Text), end + 1),
+                None => self.scan_escaped(text, pos + 1)?,
+            },
             b'{' if member == Member::Payload => {
                 let end = self.scan_payload(text, pos)?;
                 (slot(pos, end, Kind::Object), end)
@@ -210,10 +206,13 @@ impl RecordScanner {
         Ok(end)
     }
 
-    fn unescaped(&mut self, text: &str, start: usize, end: usize) -> Slot {
+    /// Text with escapes (or without end) whose content begins at `start`.
+    #[cold]
+    fn scan_escaped(&mut self, text: &str, start: usize) -> Scan<(Slot, usize)> {
+        let (end, _) = string_end(text.as_bytes(), start)?;
         let from = self.scratch.len();
         unescape(text.get(start..end).unwrap_or_default(), &mut self.scratch);
-        slot(from, self.scratch.len(), Kind::Unescaped)
+        Ok((slot(from, self.scratch.len(), Kind::Unescaped), end + 1))
     }
 
     /// Reads the payload's members if the event type is known by now, else only finds its end.

@@ -26,11 +26,12 @@ pub(crate) enum SyntaxKind {
     TooDeep,
 }
 
-pub(crate) type Scan<T> = Result<T, Syntax>;
+/// Boxed, so that results on the hot path stay small.
+pub(crate) type Scan<T> = Result<T, Box<Syntax>>;
 
 #[cold]
 pub(crate) fn fail<T>(kind: SyntaxKind, at: usize) -> Scan<T> {
-    Err(Syntax { kind, at })
+    Err(Box::new(Syntax { kind, at }))
 }
 
 /// The byte at `pos`; behind the end, the end of a line.
@@ -52,8 +53,14 @@ pub(crate) fn skip_space(bytes: &[u8], mut pos: usize) -> usize {
     pos
 }
 
+/// The closing quote of the string whose content begins at `pos`, if no escape comes before it.
+#[inline(always)]
+pub(crate) fn plain_string_end(bytes: &[u8], pos: usize) -> Option<usize> {
+    let end = find_special(bytes, pos);
+    (byte_at(bytes, end) == b'"').then_some(end)
+}
+
 /// The closing quote of the string whose content begins at `pos`, and whether the content has escapes.
-#[inline]
 pub(crate) fn string_end(bytes: &[u8], pos: usize) -> Scan<(usize, bool)> {
     let end = find_special(bytes, pos);
     if byte_at(bytes, end) == b'"' {

@@ -1,5 +1,6 @@
 //! Envelopes of every shape, and every way a producer may write them.
 #![allow(dead_code, reason = "each test binary uses a part")]
+#![allow(clippy::expect_used, reason = "a helper of tests fails as the test does")]
 
 pub mod spelling;
 
