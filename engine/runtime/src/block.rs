@@ -352,6 +352,12 @@ impl<'a> RowReaders<'a> {
             if is_outcome && (value.is_none() || binary.is_none()) {
                 return Err(wrong_schema("value"));
             }
+            if !name_column.is_empty() && dictionary(batch, name_column).is_none() {
+                return Err(wrong_schema(name_column));
+            }
+            if dictionary(batch, "experiment").is_none() {
+                return Err(wrong_schema("experiment"));
+            }
             *place = Some(RowReader {
                 columns,
                 experiment: dictionary(batch, "experiment"),

@@ -35,9 +35,9 @@ impl Shard {
             let next = self.next_window.get(kind).copied().unwrap_or(i64::MIN);
             let first = window.first_ending_after(row.first_time);
             let longest = definition.attribution_classes.iter().copied().max().unwrap_or(0);
-            if let Some((earliest, latest)) = self.earliest_window.get_mut(kind).zip(self.latest_window.get_mut(kind)) {
-                *earliest = (*earliest).min(first);
-                *latest = (*latest).max(window.last_starting_before(row.first_time.saturating_add(longest.max(1))));
+            if let Some(occupied) = self.occupied.get_mut(kind) {
+                let last = window.last_starting_before(row.first_time.saturating_add(longest.max(1)));
+                occupied.insert(first.max(next), last);
             }
             for group in &groups {
                 let Some(group) = state.groups.get_mut(*group as usize) else { continue };
@@ -66,10 +66,7 @@ impl Shard {
 
     /// The next window of a kind that may count anybody, and when it becomes final.
     fn next_closing(&self, context: &ShardContext<'_>, kind: usize, window: &WindowPlan) -> Option<(i64, i64)> {
-        let index = (*self.earliest_window.get(kind)?).max(*self.next_window.get(kind)?);
-        if index > *self.latest_window.get(kind)? {
-            return None;
-        }
+        let index = self.occupied.get(kind)?.at_or_after(*self.next_window.get(kind)?)?;
         Some((index, window.end(index).saturating_add(context.plan.time.allowed_lateness)))
     }
 
@@ -91,21 +88,20 @@ impl Shard {
         }
     }
 
-    /// The open windows of all kinds as they stand.
-    pub(crate) fn provisional_windows(&mut self, context: &ShardContext<'_>, last_event_time: i64) -> Vec<ClosedWindow> {
+    /// The windows that have begun and are not final, as they stand.
+    pub(crate) fn provisional_windows(&mut self, context: &ShardContext<'_>) -> Vec<ClosedWindow> {
         let mut open = Vec::new();
         for (kind, window) in context.plan.windows.iter().enumerate() {
-            let Some((&earliest, &next)) = self.earliest_window.get(kind).zip(self.next_window.get(kind)) else { continue };
-            if earliest == i64::MAX {
-                continue;
-            }
-            let mut index = earliest.max(next);
-            while window.start(index) <= last_event_time {
+            let mut next = self.next_window.get(kind).copied().unwrap_or(i64::MIN);
+            while let Some(index) = self.occupied.get(kind).and_then(|occupied| occupied.at_or_after(next)) {
+                if window.start(index) >= self.settled {
+                    break;
+                }
+                next = index + 1;
                 let partials = self.window_partials(context, kind, window, index, false);
                 if !partials.is_empty() {
                     open.push(ClosedWindow { kind, index, partials });
                 }
-                index += 1;
             }
         }
         open
@@ -147,9 +143,14 @@ impl Shard {
             if state.histories.is_empty() {
                 continue;
             }
+            let classes = state.definition.attribution_classes.clone();
+            let longest = classes.iter().copied().max().unwrap_or(0);
             let histories = std::mem::take(&mut state.histories);
             for (row_id, history) in &histories {
-                let Some(row) = rows.get(*row_id as usize).filter(|row| row.first_time < end) else { continue };
+                let Some(row) = rows.get(*row_id as usize) else { continue };
+                if row.first_time >= end || row.first_time.saturating_add(longest.max(1)) <= start {
+                    continue;
+                }
                 let standing = history.standing_before(end, row.variant, context.plan.crossovers);
                 let is_member = row.first_time >= start;
                 if standing.is_crossover && is_member {
@@ -158,7 +159,6 @@ impl Shard {
                     }
                 }
                 let Some(variant) = standing.analysed else { continue };
-                let classes = state.definition.attribution_classes.clone();
                 for group in state.groups_of(variant, row.local) {
                     let partial = &mut scratch_at(scratch, group).partial;
                     partial.subjects += i64::from(is_member);
@@ -394,19 +394,27 @@ fn ratio_partials(totals: &[PairTotals], matured: impl Fn(usize) -> i64) -> Vec<
         .collect()
 }
 
-/// Finds least and greatest values again where a removal may have taken them away.
+/// Finds least and greatest values again where a removal may have taken them away, in one pass over the rows.
 fn refresh_extremes(state: &mut ExperimentState, rows: &[Row]) {
-    let stale: Vec<usize> = (0..state.groups.len()).filter(|index| state.groups.get(*index).is_some_and(is_stale)).collect();
-    for index in stale {
-        let mut rebuilt = ExtremesOfGroup::default();
-        for row_id in &state.rows {
-            let Some(row) = rows.get(*row_id as usize) else { continue };
-            if state.is_in_group(row, index) {
-                rebuilt.add_row(state, row);
+    let mut stale: std::collections::BTreeMap<u32, ExtremesOfGroup> = (0u32..)
+        .zip(&state.groups)
+        .filter(|(_, group)| is_stale(group))
+        .map(|(index, _)| (index, ExtremesOfGroup::default()))
+        .collect();
+    if stale.is_empty() {
+        return;
+    }
+    for row_id in &state.rows {
+        let Some(row) = rows.get(*row_id as usize) else { continue };
+        for group in state.groups_of_row(row) {
+            if let Some(extremes) = stale.get_mut(&group) {
+                extremes.add_row(state, row);
             }
         }
-        if let Some(group) = state.groups.get_mut(index) {
-            rebuilt.store(group);
+    }
+    for (index, extremes) in stale {
+        if let Some(group) = state.groups.get_mut(index as usize) {
+            extremes.store(group);
         }
     }
 }

@@ -54,15 +54,34 @@ pub fn plan_of(config: &Config) -> Result<Plan, RuntimeError> {
         experiments: config.experiments.iter().map(experiment_plan).collect(),
         metric_names,
     };
-    for (id, experiment) in (0u32..).zip(&plan.experiments) {
+    // The last id stands for experiments that only the stream names.
+    for id in (0u32..).take(plan.experiments.len()).chain([u32::MAX]) {
         if plan.define(id).attribution_classes.len() > 32 {
+            let name = plan.experiments.get(id as usize).map_or("an undeclared experiment", |experiment| &experiment.name);
             return Err(RuntimeError::Configuration(format!(
-                "experiment {} has more than 32 different attribution windows among its metrics; use fewer",
-                experiment.name
+                "{name} has more than 32 different attribution windows among its metrics; use fewer"
             )));
         }
     }
+    refuse_eternities(&plan)?;
     Ok(plan)
+}
+
+/// Durations beyond a century would leave the range of event time.
+fn refuse_eternities(plan: &Plan) -> Result<(), RuntimeError> {
+    const CENTURY: i64 = 36_525 * 86_400 * 1_000_000;
+    let time = &plan.time;
+    let own = [time.max_out_of_orderness, time.allowed_lateness, time.correction_horizon, time.max_future_skew, plan.evaluate_every];
+    let windows = plan.windows.iter().flat_map(|window| [window.size, window.slide, window.offset]);
+    let metrics = plan.metrics.iter().flatten().filter_map(|metric| metric.attribution);
+    let experiments = plan.experiments.iter().filter_map(|experiment| experiment.attribution);
+    match own.into_iter().chain(windows).chain(metrics).chain(experiments).find(|duration| *duration > CENTURY) {
+        Some(duration) => Err(RuntimeError::Configuration(format!(
+            "the duration {}d is longer than a century (36525d); use a shorter one",
+            duration / 86_400_000_000
+        ))),
+        None => Ok(()),
+    }
 }
 
 fn metric_plan(metric: &Metric) -> Option<MetricPlan> {

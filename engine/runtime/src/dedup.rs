@@ -1,19 +1,24 @@
 //! Second deliveries: an event id counts once within the correction horizon.
 //!
-//! Ids are judged when their slice is settled, in the order (slice, partition, record), so the outcome depends on the input alone. Ids are
-//! kept as 128-bit hashes in generations, and a whole generation is forgotten when no record that would not be too late can repeat it.
+//! Within a partition the first delivery in record order counts: a repeat of an id that still waits is known at once. The others are judged
+//! when their slice is settled, in the order (slice, partition, record), so the outcome depends on the input alone. Ids are kept as
+//! 128-bit hashes in generations, and a whole generation is forgotten when no record that would not be too late can repeat it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
-use hashbrown::HashSet;
+use hashbrown::hash_map::Entry;
+use hashbrown::{HashMap, HashSet};
 
-use crate::block::SharedBlock;
+use crate::block::{NO_SLICE, SharedBlock};
+use crate::pending::Pending;
 
 /// The ids of one shard of event ids.
 #[derive(Debug, Default)]
 pub struct SeenIds {
     generations: VecDeque<Generation>,
-    pending: BTreeMap<i64, Vec<Segment>>,
+    pending: Pending,
+    /// Ids that wait, with the partition that brought each first.
+    waiting: HashMap<u128, u32, PassThrough>,
 }
 
 #[derive(Debug)]
@@ -21,13 +26,6 @@ struct Generation {
     /// Slices up to here belong to it.
     until: i64,
     ids: HashSet<u128, PassThrough>,
-}
-
-/// Records of one block and one slice.
-#[derive(Debug)]
-struct Segment {
-    block: SharedBlock,
-    records: Vec<u32>,
 }
 
 /// The ids are hashes already.
@@ -60,37 +58,39 @@ impl std::hash::Hasher for LowWord {
 }
 
 impl SeenIds {
-    /// Takes a block's records of id shard `shard` in, to be judged when their slices are settled.
+    /// Takes a block's records of id shard `shard` in, in record order, to be judged when their slices are settled.
     pub fn ingest(&mut self, block: &SharedBlock, shard: usize) {
         let Some(indices) = block.by_id_shard.get(shard) else { return };
-        for &index in indices {
-            let Some(record) = block.records.get(index as usize) else { continue };
-            if record.slice == crate::block::NO_SLICE {
-                continue;
+        let waiting = &mut self.waiting;
+        let first_deliveries = indices.iter().copied().filter(|&index| {
+            let Some(record) = block.records.get(index as usize).filter(|record| record.slice != NO_SLICE) else { return false };
+            match waiting.entry(record.id_hash) {
+                Entry::Occupied(first) if *first.get() == block.partition => {
+                    block.drop_record(index);
+                    false
+                }
+                Entry::Occupied(_) => true,
+                Entry::Vacant(place) => {
+                    place.insert(block.partition);
+                    true
+                }
             }
-            let segments = self.pending.entry(record.slice).or_default();
-            match segments.last_mut() {
-                Some(last) if std::sync::Arc::ptr_eq(&last.block, block) => last.records.push(index),
-                _ => segments.push(Segment { block: std::sync::Arc::clone(block), records: vec![index] }),
-            }
-        }
+        });
+        self.pending.ingest(block, first_deliveries);
     }
 
     /// Judges all slices up to `watermark`: marks second deliveries in their blocks. `horizon` is the correction horizon, `slice_length` the
     /// greatest length of a slice, both in microseconds.
     pub fn settle(&mut self, watermark: i64, horizon: i64, slice_length: i64) {
-        while let Some(entry) = self.pending.first_entry() {
-            if *entry.key() > watermark {
-                break;
-            }
-            let (slice, mut segments) = entry.remove_entry();
-            segments.sort_by_key(|segment| (segment.block.partition, segment.block.sequence));
+        while let Some(slice) = self.pending.first().filter(|slice| *slice <= watermark) {
             self.forget(slice, horizon, slice_length);
-            for segment in &segments {
-                for &index in &segment.records {
-                    if let Some(record) = segment.block.records.get(index as usize)
-                        && !self.insert(slice, record.id_hash, horizon)
-                    {
+            for segment in self.pending.take(slice) {
+                for index in segment.records {
+                    let Some(record) = segment.block.records.get(index as usize) else { continue };
+                    if self.waiting.get(&record.id_hash) == Some(&segment.block.partition) {
+                        self.waiting.remove(&record.id_hash);
+                    }
+                    if !self.insert(slice, record.id_hash, horizon) {
                         segment.block.drop_record(index);
                     }
                 }
@@ -130,5 +130,60 @@ impl SeenIds {
             return false;
         }
         newest.ids.insert(id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::block::Block;
+
+    /// A block of exposures with these (event id, slice).
+    fn block(partition: u32, sequence: u64, records: &[(&str, i64)]) -> SharedBlock {
+        let line = |id: &str| {
+            format!(
+                "{{\"eventId\":\"{id}\",\"timestamp\":\"2026-01-05T00:00:00Z\",\"eventType\":\"Exposure\",\"schemaVersion\":\"1.0.0\",\
+                 \"payload\":{{\"experimentName\":\"x\",\"variantKey\":\"a\",\"subjectId\":\"s\"}}}}\n"
+            )
+        };
+        let text: String = records.iter().map(|(id, _)| line(id)).collect();
+        let decoded = backplane_events::Decoder::new().decode(text.as_bytes(), backplane_events::EventTime(0));
+        let batches = backplane_events::EventType::ALL.iter().copied().zip(decoded.batches).filter_map(|(t, b)| Some((t, b?)));
+        let order = decoded.records.iter().map(|record| (record.event_type, record.row));
+        let mut block = Block::new(partition, sequence, batches, order).unwrap();
+        for (record, (_, slice)) in block.records.iter_mut().zip(records) {
+            record.slice = *slice;
+        }
+        Arc::new(block)
+    }
+
+    fn dropped(blocks: &[SharedBlock], watermark: i64, horizon: i64) -> Vec<Vec<bool>> {
+        let mut shards: Vec<SeenIds> = (0..crate::plan::SHARDS).map(|_| SeenIds::default()).collect();
+        for (index, shard) in shards.iter_mut().enumerate() {
+            blocks.iter().for_each(|block| shard.ingest(block, index));
+            shard.settle(watermark, horizon, 10);
+        }
+        let flags = |block: &SharedBlock| (0u32..).zip(&block.records).map(|(index, _)| block.is_dropped(index)).collect();
+        blocks.iter().map(flags).collect()
+    }
+
+    #[test]
+    fn within_a_partition_the_first_in_record_order_counts_whatever_its_event_time() {
+        let blocks = [block(0, 0, &[("e", 120)]), block(0, 1, &[("e", 60), ("f", 60)])];
+        assert_eq!(dropped(&blocks, 200, 100), [vec![false], vec![true, false]]);
+    }
+
+    #[test]
+    fn across_partitions_the_earlier_slice_then_the_earlier_partition_counts() {
+        let blocks = [block(1, 0, &[("e", 60), ("f", 60)]), block(0, 0, &[("e", 60), ("f", 120)])];
+        assert_eq!(dropped(&blocks, 200, 100), [vec![true, false], vec![false, true]]);
+    }
+
+    #[test]
+    fn an_id_is_remembered_for_the_correction_horizon() {
+        let blocks = [block(0, 0, &[("e", 60)]), block(1, 0, &[("e", 150)])];
+        assert_eq!(dropped(&blocks, 200, 100), [vec![false], vec![true]]);
     }
 }

@@ -14,7 +14,7 @@ use crate::error::RuntimeError;
 use crate::names::JobNames;
 use crate::partial::{GroupPartial, MetricPartial, PartialKey, Partials};
 use crate::plan::{ExperimentDefinition, Fold, Plan, RatioPlan};
-use crate::totals::{Totals, absent_value, with_repeated, with_repeated_pair};
+use crate::totals::{Totals, absent_value};
 
 /// What the rows of one emission have in common.
 #[derive(Debug, Clone, Copy)]
@@ -37,14 +37,17 @@ pub struct Emission<'a> {
     pub as_of: i64,
 }
 
-/// Rows of `assignment_counts` and of `metric_stats`.
+/// Rows of `assignment_counts` and of `metric_stats`. `activity` is that of all subjects, also where `partials` has only some of them.
 ///
 /// # Errors
 /// [`RuntimeError::Internal`] if the rows do not fit the tables' schemas.
-pub fn result_rows(emission: &Emission<'_>, partials: &Partials) -> Result<(RecordBatch, RecordBatch), RuntimeError> {
+pub fn result_rows(
+    emission: &Emission<'_>,
+    partials: &Partials,
+    activity: &ActivityByExperiment,
+) -> Result<(RecordBatch, RecordBatch), RuntimeError> {
     let mut counts = CountRows::default();
     let mut statistics = StatisticsRows::default();
-    let activity = ActivityByExperiment::of(partials);
     for (key, partial) in partials {
         let Some(definition) = emission.definitions.get(key.experiment as usize) else { continue };
         let group = GroupNames::new(emission, definition, key);
@@ -67,12 +70,15 @@ pub fn result_rows(emission: &Emission<'_>, partials: &Partials) -> Result<(Reco
 }
 
 /// Which metrics have an outcome of an analysed subject in each experiment, and how many of those outcomes are not Binary.
-struct ActivityByExperiment {
+#[derive(Debug, Default)]
+pub struct ActivityByExperiment {
     not_binary: BTreeMap<u32, BTreeMap<u32, i64>>,
 }
 
 impl ActivityByExperiment {
-    fn of(partials: &Partials) -> Self {
+    /// From the statistics of all subjects.
+    #[must_use]
+    pub fn of(partials: &Partials) -> Self {
         let mut not_binary: BTreeMap<u32, BTreeMap<u32, i64>> = BTreeMap::new();
         for (key, partial) in partials.iter().filter(|(key, _)| key.segment.is_none()) {
             let experiment = not_binary.entry(key.experiment).or_default();
@@ -154,9 +160,8 @@ fn metric_row(
     if subjects <= 0 {
         return None;
     }
-    let moments = moments_of(&own.totals, fold, undeclared_is_any);
-    let without = u64::try_from(subjects - with_outcome).unwrap_or(0);
-    let moments: Moments = with_repeated(&moments, absent.unwrap_or(0.0), without);
+    let mut moments = moments_of(&own.totals, fold, undeclared_is_any);
+    moments.merge(&Moments::repeated(absent.unwrap_or(0.0), u64::try_from(subjects - with_outcome).unwrap_or(0)));
     Some(StatisticsRow {
         subjects,
         subjects_with_outcome: with_outcome,
@@ -200,8 +205,9 @@ fn ratio_row(
     if subjects <= 0 {
         return None;
     }
-    let without = u64::try_from(subjects - pairs).unwrap_or(0);
-    let moments: CrossMoments = with_repeated_pair(&own.totals.moments, absent_pair.unwrap_or((0.0, 0.0)), without);
+    let (x, y) = absent_pair.unwrap_or((0.0, 0.0));
+    let mut moments = own.totals.moments.clone();
+    moments.merge(&CrossMoments::repeated(x, y, u64::try_from(subjects - pairs).unwrap_or(0)));
     Some(StatisticsRow {
         subjects,
         subjects_with_outcome: pairs,

@@ -321,11 +321,10 @@ impl ExperimentState {
         }
     }
 
-    /// Whether a row counts in a group.
-    #[must_use]
-    pub fn is_in_group(&self, row: &Row, group: usize) -> bool {
-        row.group as usize == group
-            || self.segment_groups.iter().any(|column| column.get(row.local as usize).is_some_and(|place| *place as usize == group))
+    /// The groups that a row counts in; none where it is left out.
+    pub fn groups_of_row<'a>(&'a self, row: &'a Row) -> impl Iterator<Item = u32> + 'a {
+        let segments = self.segment_groups.iter().filter_map(|column| column.get(row.local as usize).copied());
+        std::iter::once(row.group).chain(segments).filter(|group| *group != NONE)
     }
 
     fn unit_at(&self, slot: u32, local: u32) -> Option<Unit> {

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use backplane_connector_api::{Block as SourceBlock, PartitionId, PartitionReader, Position, Read, Source};
+use backplane_connector_api::{Block as SourceBlock, ConnectorError, PartitionId, PartitionReader, Position, Read, Source};
 
 use crate::error::RuntimeError;
 use crate::stream_time::{PartitionClock, PartitionState};
@@ -43,6 +43,8 @@ pub struct Input {
     /// In order of discovery.
     pub partitions: Vec<Partition>,
     last_discovery: Option<Instant>,
+    /// A failure that came after blocks that had to be handed over first.
+    failed: Option<ConnectorError>,
 }
 
 /// How often live sources are asked for new partitions.
@@ -52,7 +54,7 @@ impl Input {
     /// An input that has not looked at its sources yet.
     #[must_use]
     pub fn new(sources: Vec<Box<dyn Source>>) -> Self {
-        Input { sources, partitions: Vec::new(), last_discovery: None }
+        Input { sources, partitions: Vec::new(), last_discovery: None, failed: None }
     }
 
     /// Whether every source ends by itself.
@@ -95,7 +97,7 @@ impl Input {
                         clock: PartitionClock::default(),
                         exhausted: false,
                         live: !source.is_bounded(),
-                        last_record: now,
+                        silent_since: None,
                     },
                     blocks: 0,
                     position: Position::default(),
@@ -107,36 +109,45 @@ impl Input {
     }
 
     /// Reads up to `wanted` blocks, from the partitions that are furthest behind in event time first, so that little has to wait for the
-    /// others.
+    /// others. A partition that has shown no record yet gives one block, which tells where it stands.
     ///
     /// # Errors
-    /// A source failed, or what it holds is damaged. The blocks read before it in the same call are not lost: they are handed over by the
-    /// next one.
+    /// A source failed, or what it holds is damaged. Blocks read before it are handed over first, and the error by the next call.
     pub fn read(&mut self, wanted: usize, block_bytes: usize, now: Instant, blocks: &mut Vec<ReadBlock>) -> Result<(), RuntimeError> {
+        if let Some(error) = self.failed.take() {
+            return Err(error.into());
+        }
         let mut order: Vec<usize> = (0..self.partitions.len())
             .filter(|index| self.partitions.get(*index).is_some_and(|partition| !partition.state.exhausted))
             .collect();
         order.sort_by_key(|index| self.partitions.get(*index).map(|partition| partition.state.clock.running_maximum));
-        while blocks.len() < wanted && !order.is_empty() {
-            let mut still_open = Vec::with_capacity(order.len());
-            for &index in &order {
-                if blocks.len() >= wanted {
-                    break;
-                }
-                let Some(partition) = self.partitions.get_mut(index) else { continue };
-                match partition.reader.read(block_bytes)? {
-                    Read::Block(block) => {
-                        partition.state.last_record = now;
+        for index in order {
+            let Some(partition) = self.partitions.get_mut(index) else { continue };
+            while blocks.len() < wanted {
+                match partition.reader.read(block_bytes) {
+                    Ok(Read::Block(block)) => {
                         partition.position = block.end.clone();
                         blocks.push(ReadBlock { partition: index, sequence: partition.blocks, block });
                         partition.blocks += 1;
-                        still_open.push(index);
+                        if partition.state.clock.running_maximum == i64::MIN {
+                            break;
+                        }
                     }
-                    Read::Pending => {}
-                    Read::End => partition.state.exhausted = true,
+                    Ok(Read::Pending) => {
+                        partition.state.silent_since.get_or_insert(now);
+                        break;
+                    }
+                    Ok(Read::End) => {
+                        partition.state.exhausted = true;
+                        break;
+                    }
+                    Err(error) if blocks.is_empty() => return Err(error.into()),
+                    Err(error) => {
+                        self.failed = Some(error);
+                        return Ok(());
+                    }
                 }
             }
-            order = still_open;
         }
         Ok(())
     }

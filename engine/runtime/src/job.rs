@@ -3,17 +3,19 @@
 //! A round reads a few blocks, decodes them side by side, stamps them in record order, and moves the shards side by side over every boundary
 //! that the watermark has passed. Between rounds all state is at rest, so an epoch needs no barrier of its own.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use arrow::record_batch::RecordBatch;
 use backplane_connector_api::{BlockData, Source};
 use backplane_events::{BadReason, Decoder, EventTime, EventType, Table};
 use rayon::prelude::*;
 
 use crate::block::{Block, SharedBlock};
 use crate::dedup::SeenIds;
-use crate::emit::{Emission, result_rows};
+use crate::emit::{ActivityByExperiment, Emission, result_rows};
 use crate::error::RuntimeError;
 use crate::input::{BLOCK_BYTES, Input, ReadBlock};
 use crate::names::JobNames;
@@ -26,6 +28,9 @@ use crate::shard::{Shard, ShardContext};
 use crate::stamp::{LiveLimits, StampCounts, stamp};
 use crate::stream_time::job_watermark;
 use crate::user_queries::UserQueries;
+
+/// Rows of `assignment_counts` and of `metric_stats` of one window.
+type WindowRows = (RecordBatch, RecordBatch);
 
 /// How a job runs.
 #[derive(Debug, Clone)]
@@ -43,7 +48,7 @@ pub struct JobOptions {
 pub enum Ending {
     /// Every source was exhausted, and all windows are final.
     Exhausted,
-    /// It was told to stop; what was read is in the sinks, open windows are not final.
+    /// It was told to stop; what the watermark had settled is in the sinks, open windows are not final.
     Stopped,
 }
 
@@ -63,6 +68,7 @@ pub struct Job {
     waiting: Vec<SharedBlock>,
     queries: UserQueries,
     watermark: i64,
+    last_emitted_watermark: i64,
     /// The greatest event time of the stream.
     last_event_time: i64,
     counters: Counters,
@@ -112,6 +118,7 @@ impl Job {
             waiting: Vec::new(),
             queries,
             watermark: i64::MIN,
+            last_emitted_watermark: i64::MIN,
             last_event_time: i64::MIN,
             counters: Counters::default(),
             revision: 0,
@@ -135,7 +142,7 @@ impl Job {
     ///
     /// # Errors
     /// A sink failed.
-    pub fn declare(&mut self, table: Table, rows: arrow::record_batch::RecordBatch) -> Result<(), RuntimeError> {
+    pub fn declare(&mut self, table: Table, rows: RecordBatch) -> Result<(), RuntimeError> {
         self.outlets.rows(table, rows)
     }
 
@@ -151,7 +158,9 @@ impl Job {
             let now = Instant::now();
             self.input.discover(now)?;
             let has_read = self.round(now)?;
-            observer.round(&self.progress());
+            if observer.is_due() {
+                observer.round(&self.progress());
+            }
             if self.input.is_exhausted() && self.input.is_bounded() {
                 break Ending::Exhausted;
             }
@@ -165,7 +174,7 @@ impl Job {
             }
         };
         if ending == Ending::Exhausted {
-            self.emit_cumulative(true)?;
+            self.emit_cumulative()?;
         }
         // What was read but not settled is in no epoch: a later run reads it again.
         self.outlets.commit()?;
@@ -212,17 +221,47 @@ impl Job {
         self.input.read(self.options.parallelism.max(1) * 2, self.block_bytes, now, &mut read)?;
         let has_read = !read.is_empty();
         let decoded = self.decode(read)?;
-        let blocks = self.take_in(decoded)?;
-        let watermark = job_watermark(self.watermark, &self.input.states(), &self.plan.time, now);
+        let blocks = self.take_in(decoded, now)?;
+        let may_grow = !self.input.is_bounded();
+        let watermark = job_watermark(self.watermark, &self.input.states(), may_grow, &self.plan.time, now);
         if blocks.is_empty() && watermark == self.watermark {
             return Ok(has_read);
         }
-        self.watermark = watermark;
-        let closed = self.settle(&blocks);
-        self.waiting.extend(blocks);
-        self.emit_closed(closed)?;
+        self.waiting.extend(blocks.iter().cloned());
+        self.settle_until(watermark, &blocks)?;
         self.release_blocks()?;
         Ok(has_read)
+    }
+
+    /// Moves the state up to the watermark in steps, so that the windows that close in one step are few, however far the watermark moved.
+    fn settle_until(&mut self, watermark: i64, blocks: &[SharedBlock]) -> Result<(), RuntimeError> {
+        self.watermark = watermark;
+        let mut new_blocks = blocks;
+        loop {
+            self.ingest(new_blocks);
+            new_blocks = &[];
+            let step = self.next_step(watermark);
+            let closed = self.settle(step);
+            self.emit_closed(closed, step)?;
+            if step >= watermark {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Where the next step ends: some windows after the next boundary at which there is anything to do.
+    fn next_step(&self, watermark: i64) -> i64 {
+        const WINDOWS: i64 = 64;
+        let context = self.context();
+        let next = self.shards.iter().filter_map(|shard| shard.next_boundary(&context)).min();
+        match (next, self.plan.windows.iter().map(|window| window.slide).min()) {
+            (Some(next), Some(slide)) if next < watermark => watermark.min(next.saturating_add(slide.saturating_mul(WINDOWS))),
+            _ => watermark,
+        }
+    }
+
+    fn context(&self) -> ShardContext<'_> {
+        ShardContext { plan: &self.plan, boundaries: &self.boundaries, definitions: &self.definitions }
     }
 
     /// Decodes blocks side by side.
@@ -238,7 +277,7 @@ impl Job {
     }
 
     /// Stamps blocks in record order, and sends bad records on their way.
-    fn take_in(&mut self, decoded: Vec<DecodedBlock>) -> Result<Vec<SharedBlock>, RuntimeError> {
+    fn take_in(&mut self, decoded: Vec<DecodedBlock>, now: Instant) -> Result<Vec<SharedBlock>, RuntimeError> {
         let mut letters = Vec::new();
         let mut blocks = Vec::with_capacity(decoded.len());
         let settled = self.boundaries_settled();
@@ -256,6 +295,11 @@ impl Job {
             });
             let mut counts = StampCounts::default();
             let refused = stamp(&mut block, &mut input.state.clock, &self.plan, &self.boundaries, live, &mut counts);
+            if block.records.len() > refused.len() {
+                input.state.silent_since = None;
+            } else {
+                input.state.silent_since.get_or_insert(now);
+            }
             self.last_event_time = self.last_event_time.max(input.state.clock.running_maximum);
             self.counters.too_late += counts.too_late;
             let place = |line: u64| format!("{}:{}", input.description, source.first_line() + line + 1);
@@ -268,8 +312,9 @@ impl Job {
                     raw: letter.raw,
                 });
             }
-            for index in refused {
-                letters.push(future_letter(&block, index, &source_name, &place(source.line_of(index)), &source));
+            let lines: Vec<u64> = refused.iter().map(|index| source.line_of(*index)).collect();
+            for ((index, line), raw) in refused.iter().zip(&lines).zip(source.raw(&lines)) {
+                letters.push(future_letter(&block, *index, &source_name, place(*line), raw));
             }
             let shared: SharedBlock = Arc::new(block);
             blocks.push(shared);
@@ -293,55 +338,57 @@ impl Job {
         self.boundaries.at_or_before(self.watermark)
     }
 
-    /// Moves ids, then subjects, over the boundaries that the watermark has passed.
-    fn settle(&mut self, blocks: &[SharedBlock]) -> Vec<ClosedWindow> {
-        let watermark = self.watermark;
+    /// Hands new blocks to the shards of ids and of subjects.
+    fn ingest(&mut self, blocks: &[SharedBlock]) {
+        let (seen, shards) = (&mut self.seen, &mut self.shards);
+        self.pool.install(|| {
+            seen.par_iter_mut().enumerate().for_each(|(index, seen)| blocks.iter().for_each(|block| seen.ingest(block, index)));
+            shards.par_iter_mut().enumerate().for_each(|(index, shard)| blocks.iter().for_each(|block| shard.ingest(block, index)));
+        });
+    }
+
+    /// Moves ids, then subjects, over the boundaries up to `watermark`.
+    fn settle(&mut self, watermark: i64) -> Vec<ClosedWindow> {
         let context = ShardContext { plan: &self.plan, boundaries: &self.boundaries, definitions: &self.definitions };
         let horizon = self.plan.time.correction_horizon;
         let slice_length = self.plan.evaluate_every;
         let (seen, shards) = (&mut self.seen, &mut self.shards);
         let closed: Vec<Vec<ClosedWindow>> = self.pool.install(|| {
-            seen.par_iter_mut().enumerate().for_each(|(index, seen)| {
-                for block in blocks {
-                    seen.ingest(block, index);
-                }
-                seen.settle(watermark, horizon, slice_length);
-            });
-            shards
-                .par_iter_mut()
-                .enumerate()
-                .map(|(index, shard)| {
-                    for block in blocks {
-                        shard.ingest(block, index);
-                    }
-                    shard.settle(&context, watermark)
-                })
-                .collect()
+            seen.par_iter_mut().for_each(|seen| seen.settle(watermark, horizon, slice_length));
+            shards.par_iter_mut().map(|shard| shard.settle(&context, watermark)).collect()
         });
         let plan = &self.plan;
         merge_windows(closed, |kind, index| plan.windows.get(kind).map_or(0, |window| window.end(index)))
     }
 
-    /// Emits the rows of windows that became final, and runs the users' queries over them.
-    fn emit_closed(&mut self, closed: Vec<ClosedWindow>) -> Result<(), RuntimeError> {
+    /// Emits the rows of windows that became final by `watermark`, and runs the users' queries over them.
+    fn emit_closed(&mut self, closed: Vec<ClosedWindow>, watermark: i64) -> Result<(), RuntimeError> {
+        let mut rows_of_windows = BTreeMap::new();
         for window in closed {
-            self.emit_window(&window, true)?;
+            if let Some((counts, statistics)) = self.emit_window(&window, true)?
+                && counts.num_rows() > 0
+            {
+                rows_of_windows.insert((window.kind, window.index), (counts, statistics));
+            }
+        }
+        if self.queries.is_empty() {
+            return Ok(());
+        }
+        for (query, rows) in self.queries.run_closed(&self.plan, &self.waiting, &rows_of_windows, watermark)? {
+            self.outlets.query_rows(&query, rows)?;
         }
         Ok(())
     }
 
-    fn emit_window(&mut self, window: &ClosedWindow, is_final: bool) -> Result<(), RuntimeError> {
-        let Some(kind) = self.plan.windows.get(window.kind) else { return Ok(()) };
-        let (name, start, end) = (kind.name.clone(), kind.start(window.index), kind.end(window.index));
-        let (counts, statistics) = self.rows_of(&name, Some((start, end)), is_final, &window.partials)?;
-        if is_final {
-            let blocks = self.queries.blocks_with(&self.waiting);
-            for (query, rows) in self.queries.run(&blocks, window.kind, (start, end), &counts, &statistics)? {
-                self.outlets.query_rows(&query, rows)?;
-            }
-        }
-        self.outlets.rows(Table::AssignmentCounts, counts)?;
-        self.outlets.rows(Table::MetricStats, statistics)
+    /// Emits the rows of a window; gives them back where a query may want them.
+    fn emit_window(&mut self, window: &ClosedWindow, is_final: bool) -> Result<Option<WindowRows>, RuntimeError> {
+        let Some(kind) = self.plan.windows.get(window.kind) else { return Ok(None) };
+        let (name, span) = (kind.name.clone(), (kind.start(window.index), kind.end(window.index)));
+        let activity = ActivityByExperiment::of(&window.partials);
+        let (counts, statistics) = self.rows_of(&name, Some(span), is_final, &window.partials, &activity)?;
+        self.outlets.rows(Table::AssignmentCounts, counts.clone())?;
+        self.outlets.rows(Table::MetricStats, statistics.clone())?;
+        Ok(Some((counts, statistics)))
     }
 
     fn rows_of(
@@ -350,7 +397,8 @@ impl Job {
         window: Option<(i64, i64)>,
         is_final: bool,
         partials: &Partials,
-    ) -> Result<(arrow::record_batch::RecordBatch, arrow::record_batch::RecordBatch), RuntimeError> {
+        activity: &ActivityByExperiment,
+    ) -> Result<WindowRows, RuntimeError> {
         self.revision += 1;
         let emission = Emission {
             plan: &self.plan,
@@ -362,11 +410,11 @@ impl Job {
             revision: self.revision,
             as_of: wall_clock(),
         };
-        result_rows(&emission, partials)
+        result_rows(&emission, partials, activity)
     }
 
     /// Emits the experiments to date, and their matured statistics.
-    fn emit_cumulative(&mut self, at_the_end: bool) -> Result<(), RuntimeError> {
+    fn emit_cumulative(&mut self) -> Result<(), RuntimeError> {
         let snapshots: Vec<(Partials, Partials)> = {
             let shards = &mut self.shards;
             self.pool.install(|| shards.par_iter_mut().map(Shard::snapshot).collect())
@@ -376,35 +424,34 @@ impl Job {
             merge_into(&mut all, shard_all);
             merge_into(&mut matured, shard_matured);
         }
-        let (counts, statistics) = self.rows_of(CUMULATIVE, None, false, &all)?;
+        let activity = ActivityByExperiment::of(&all);
+        let (counts, statistics) = self.rows_of(CUMULATIVE, None, false, &all, &activity)?;
         self.outlets.rows(Table::AssignmentCounts, counts)?;
         self.outlets.rows(Table::MetricStats, statistics)?;
-        if at_the_end || self.outlets.want(Table::MaturedStats) {
-            let (_, statistics) = self.rows_of(CUMULATIVE, None, false, &matured)?;
+        if self.outlets.want(Table::MaturedStats) {
+            let (_, statistics) = self.rows_of(CUMULATIVE, None, false, &matured, &activity)?;
             self.outlets.rows(Table::MaturedStats, statistics)?;
         }
         Ok(())
     }
 
-    /// In a live job, emits rows that may still change, from time to time.
+    /// In a live job, emits rows that may still change, from time to time, if anything has moved since.
     fn emit_provisional(&mut self, now: Instant) -> Result<(), RuntimeError> {
-        if self.input.is_bounded() || now.saturating_duration_since(self.last_emission) < self.options.emit_every {
+        let is_due = now.saturating_duration_since(self.last_emission) >= self.options.emit_every;
+        if self.input.is_bounded() || !is_due || self.watermark == self.last_emitted_watermark {
             return Ok(());
         }
         self.last_emission = now;
-        if self.watermark == i64::MIN {
-            return Ok(());
-        }
+        self.last_emitted_watermark = self.watermark;
         let context = ShardContext { plan: &self.plan, boundaries: &self.boundaries, definitions: &self.definitions };
-        let (shards, last) = (&mut self.shards, self.last_event_time);
+        let shards = &mut self.shards;
         let open: Vec<Vec<ClosedWindow>> =
-            self.pool.install(|| shards.par_iter_mut().map(|shard| shard.provisional_windows(&context, last)).collect());
+            self.pool.install(|| shards.par_iter_mut().map(|shard| shard.provisional_windows(&context)).collect());
         let plan = &self.plan;
-        let windows = merge_windows(open, |kind, index| plan.windows.get(kind).map_or(0, |window| window.end(index)));
-        for window in windows {
+        for window in merge_windows(open, |kind, index| plan.windows.get(kind).map_or(0, |window| window.end(index))) {
             self.emit_window(&window, false)?;
         }
-        self.emit_cumulative(false)
+        self.emit_cumulative()
     }
 
     /// Hands over the events of blocks whose records' fate is known.
@@ -417,8 +464,9 @@ impl Job {
             emit_block(&block, &self.plan, &mut self.outlets)?;
             self.counters.duplicates += block.duplicates();
             self.counters.late += block.late_for_windows();
-            self.queries.keep(block, &self.plan, watermark);
+            self.queries.keep(block);
         }
+        self.queries.forget(&self.plan, watermark);
         Ok(())
     }
 }
@@ -453,10 +501,16 @@ impl SourceLines {
         self.lines.get(record as usize).map_or(u64::from(record), |line| u64::from(*line))
     }
 
-    fn raw(&self, line: u64) -> Vec<u8> {
-        let Some(bytes) = &self.bytes else { return Vec::new() };
-        let line = bytes.split(|byte| *byte == b'\n').nth(usize::try_from(line).unwrap_or(usize::MAX)).unwrap_or_default();
-        line.to_vec()
+    /// The bytes of these lines, which ascend.
+    fn raw(&self, lines: &[u64]) -> Vec<Vec<u8>> {
+        let bytes = self.bytes.as_deref().unwrap_or_default();
+        let mut found = Vec::with_capacity(lines.len());
+        let mut split = (0u64..).zip(bytes.split(|byte| *byte == b'\n'));
+        for wanted in lines {
+            let line = split.find(|(number, _)| number == wanted).map(|(_, line)| line);
+            found.push(line.unwrap_or_default().to_vec());
+        }
+        found
     }
 }
 
@@ -488,17 +542,17 @@ fn decode(read: ReadBlock, decoder: &mut Decoder, ingest_time: EventTime) -> Res
     }
 }
 
-fn future_letter(block: &Block, index: u32, source: &str, position: &str, lines: &SourceLines) -> DeadLetter {
+fn future_letter(block: &Block, index: u32, source: &str, position: String, raw: Vec<u8>) -> DeadLetter {
     let time = block.records.get(index as usize).map_or(0, |record| record.time);
     DeadLetter {
         source: source.to_owned(),
-        position: position.to_owned(),
+        position,
         reason: BadReason::FutureTimestamp,
         detail: format!(
             "the event time {} is further ahead of the clock than engine.time.maxFutureSkew allows; set the producer's clock right",
             EventTime(time)
         ),
-        raw: lines.raw(lines.line_of(index)),
+        raw,
     }
 }
 

@@ -32,7 +32,10 @@ impl Shard {
                 let is_earlier = record.time < row.first_time
                     || (record.time == row.first_time && self.precedes_first(slot, &row, event_id.as_bytes()));
                 let differs = record.name != row.variant || epoch != row.epoch;
-                if is_earlier || differs || row.has_history {
+                if row.has_history && !is_earlier {
+                    self.extend_history(context, row_id, &row, epoch, block, record);
+                    self.remember(slice, slot, event_id, record);
+                } else if is_earlier || differs {
                     self.correct_row(context, row_id, block, record, epoch, is_earlier);
                     self.remember(slice, slot, event_id, record);
                     if is_earlier {
@@ -86,6 +89,38 @@ impl Shard {
             subject.first_row = row_id;
         }
         self.count_in(context, row_id, true);
+    }
+
+    /// Takes an exposure that is not the first into a row with a history; the row is counted anew only where that changes how it counts.
+    fn extend_history(
+        &mut self,
+        context: &ShardContext<'_>,
+        row_id: u32,
+        row: &Row,
+        epoch: u16,
+        block: &SharedBlock,
+        record: &RecordMeta,
+    ) {
+        let before = self.standing(context, row_id, i64::MAX);
+        let saved = self.experiments.get(row.experiment as usize).and_then(Option::as_ref).and_then(|state| state.histories.get(&row_id).cloned());
+        self.observe(context, row_id, row, epoch, block, record);
+        if self.standing(context, row_id, i64::MAX) == before {
+            return;
+        }
+        // Count out as it stood, then in as it stands.
+        let after = self.swap_history(row.experiment, row_id, saved);
+        self.count_out(context, row_id);
+        self.swap_history(row.experiment, row_id, after);
+        self.count_in(context, row_id, false);
+    }
+
+    /// Puts a history in the place of a row's, and gives that back.
+    fn swap_history(&mut self, experiment: u32, row_id: u32, history: Option<VariantHistory>) -> Option<VariantHistory> {
+        let state = self.experiments.get_mut(experiment as usize).and_then(Option::as_mut)?;
+        match history {
+            Some(history) => state.histories.insert(row_id, history),
+            None => state.histories.remove(&row_id),
+        }
     }
 
     /// Takes an exposure into a row whose first exposure, variants or epochs it changes.
@@ -226,19 +261,17 @@ impl Shard {
         }
         let Some(slot) = state.slot_of(outcome.name, context.plan) else { return };
         let fold = state.columns.get(slot as usize).map_or(Fold::Sum, |column| column.fold);
-        let wins_tie = fold != Fold::Last || {
-            let latest = self.subjects.get(row.subject).map_or(0, |subject| subject.latest_record);
-            wins_tie(&self.recent, latest, row.experiment, outcome)
-        };
-        state.fold_outcome(&row, slot, outcome.time, outcome.value, outcome.binary, || wins_tie);
-        let pane_outcome =
-            PaneOutcome { row: row_id, slot, fold, time: outcome.time, value: outcome.value, binary: outcome.binary, wins_tie };
+        let latest = self.subjects.get(row.subject).map_or(0, |subject| subject.latest_record);
+        let recent = &self.recent;
+        let wins_tie = || wins_tie(recent, latest, row.experiment, outcome);
+        state.fold_outcome(&row, slot, outcome.time, outcome.value, outcome.binary, wins_tie);
+        let pane_outcome = PaneOutcome { row: row_id, slot, fold, time: outcome.time, value: outcome.value, binary: outcome.binary };
         for (kind, window) in context.plan.windows.iter().enumerate() {
             let next = self.next_window.get(kind).copied().unwrap_or(i64::MIN);
             let Some(open) = self.open.get_mut(kind) else { continue };
             let first = window.first_ending_after(outcome.time).max(next);
             for index in first..=window.last_starting_before(outcome.time.saturating_add(1)) {
-                open.fold(index, &pane_outcome);
+                open.fold(index, &pane_outcome, wins_tie);
             }
         }
     }

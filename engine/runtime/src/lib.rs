@@ -21,6 +21,7 @@ pub mod names;
 mod outlets;
 mod panes;
 pub mod partial;
+mod pending;
 pub mod plan;
 mod progress;
 mod recent;

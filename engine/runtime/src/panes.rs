@@ -77,8 +77,6 @@ pub struct PaneOutcome {
     pub value: f64,
     /// Whether it is Binary.
     pub binary: bool,
-    /// Whether no other outcome of the same metric at the same time has a greater event id.
-    pub wins_tie: bool,
 }
 
 /// The open windows of one kind in one shard.
@@ -89,10 +87,13 @@ pub struct OpenWindows {
 }
 
 impl OpenWindows {
-    /// Folds an outcome into window `index`.
-    pub fn fold(&mut self, index: i64, outcome: &PaneOutcome) {
+    /// Folds an outcome into window `index`. `wins_tie` is asked only for [`Fold::Last`], at an outcome of the same event time as the last:
+    /// whether no other of that metric and time has a greater event id.
+    pub fn fold(&mut self, index: i64, outcome: &PaneOutcome, wins_tie: impl FnOnce() -> bool) {
         let Some(entry) = self.panes.entry(index).or_default().get_or_insert(outcome.row, outcome.slot) else { return };
-        let is_last = outcome.time > entry.last_time || (outcome.time == entry.last_time && outcome.wins_tie);
+        let is_last = outcome.fold != Fold::Last
+            || outcome.time > entry.last_time
+            || (outcome.time == entry.last_time && wins_tie());
         entry.accumulator.fold(outcome.fold, outcome.value, outcome.binary, is_last);
         entry.last_time = entry.last_time.max(outcome.time);
     }

@@ -53,6 +53,11 @@ pub struct Progress {
 
 /// Is told after every round.
 pub trait Observer {
+    /// Whether it wants to be told now; counting the state's size has its cost.
+    fn is_due(&mut self) -> bool {
+        true
+    }
+
     /// A round is over.
     fn round(&mut self, progress: &Progress);
 }

@@ -24,7 +24,7 @@ pub struct RecentRecord {
     pub name: u32,
     /// The variant that an outcome names.
     pub other: u32,
-    id_length: u8,
+    id_length: u16,
     /// Whether it is an exposure (else an outcome).
     pub is_exposure: bool,
     /// Whether an outcome is Binary.
@@ -70,7 +70,7 @@ impl RecentLog {
     /// Appends a record; `previous` is the subject's `latest_record`. Gives the subject's new `latest_record`.
     pub fn push(&mut self, slice: i64, record: NewRecord<'_>, previous: u64) -> u64 {
         let id = self.first_id + self.ids.len() as u64;
-        let id_length = u8::try_from(record.event_id.len()).unwrap_or(u8::MAX);
+        let id_length = u16::try_from(record.event_id.len()).unwrap_or(u16::MAX);
         self.ids.extend(record.event_id.bytes().take(usize::from(id_length)));
         self.records.push_back(RecentRecord {
             time: record.time,

@@ -54,6 +54,57 @@ impl WindowCounter {
     }
 }
 
+/// Runs of consecutive window indices. However far apart event times lie, only windows that may count somebody are gone through.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct IndexRuns {
+    /// First index to last, disjoint and not adjacent.
+    runs: BTreeMap<i64, i64>,
+}
+
+impl IndexRuns {
+    /// Adds the indices `from..=to`.
+    pub fn insert(&mut self, from: i64, to: i64) {
+        if to < from {
+            return;
+        }
+        let (mut from, mut to) = (from, to);
+        if let Some((&start, &end)) = self.runs.range(..=from).next_back()
+            && end >= from.saturating_sub(1)
+        {
+            if end >= to {
+                return;
+            }
+            from = start;
+        }
+        while let Some((&start, &end)) = self.runs.range(from..=to.saturating_add(1)).next() {
+            to = to.max(end);
+            self.runs.remove(&start);
+        }
+        self.runs.insert(from, to);
+    }
+
+    /// The first index that is at least `index`.
+    #[must_use]
+    pub fn at_or_after(&self, index: i64) -> Option<i64> {
+        if let Some((_, end)) = self.runs.range(..=index).next_back()
+            && *end >= index
+        {
+            return Some(index);
+        }
+        self.runs.range(index..).next().map(|(start, _)| *start)
+    }
+
+    /// Forgets runs that lie before `index` altogether.
+    pub fn forget_before(&mut self, index: i64) {
+        while let Some(entry) = self.runs.first_entry() {
+            if *entry.get() >= index {
+                break;
+            }
+            entry.remove();
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,5 +132,22 @@ mod tests {
         // wholly in the past: nothing happens
         counter.add(0, 6, 1, 7);
         assert_eq!(counter, WindowCounter::default());
+    }
+
+    #[test]
+    fn runs_merge_where_they_touch_and_leave_gaps_out() {
+        let mut runs = IndexRuns::default();
+        runs.insert(10, 20);
+        runs.insert(40, 50);
+        runs.insert(15, 18);
+        runs.insert(21, 25);
+        assert_eq!(runs.runs, BTreeMap::from([(10, 25), (40, 50)]));
+        assert_eq!(runs.at_or_after(i64::MIN), Some(10));
+        assert_eq!(runs.at_or_after(26), Some(40));
+        assert_eq!(runs.at_or_after(51), None);
+        runs.insert(5, 45);
+        assert_eq!(runs.runs, BTreeMap::from([(5, 50)]));
+        runs.forget_before(51);
+        assert_eq!(runs, IndexRuns::default());
     }
 }

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
-use crate::block::{NO_SLICE, RecordMeta, SharedBlock};
+use crate::block::{RecordMeta, SharedBlock};
 use crate::experiment::{ExperimentState, Row};
 use crate::names::Names;
 use crate::panes::OpenWindows;
+use crate::pending::{Pending, Segment};
+use crate::risk::IndexRuns;
 use crate::partial::{ClosedWindow, Partials};
 use crate::plan::{Boundaries, ExperimentDefinition, Plan};
 use crate::recent::{RecentLog, RecentRecord};
@@ -43,13 +45,6 @@ pub struct Assigned {
     pub variant: u32,
 }
 
-/// Records of one block and one slice that wait for the watermark.
-#[derive(Debug)]
-pub(crate) struct Segment {
-    pub(crate) block: SharedBlock,
-    pub(crate) records: Vec<u32>,
-}
-
 /// The state of a shard.
 #[derive(Debug, Default)]
 pub struct Shard {
@@ -58,15 +53,13 @@ pub struct Shard {
     /// By experiment id.
     pub(crate) experiments: Vec<Option<ExperimentState>>,
     pub(crate) recent: RecentLog,
-    pending: BTreeMap<i64, Vec<Segment>>,
+    pending: Pending,
     /// By window kind.
     pub(crate) open: Vec<OpenWindows>,
     /// By window kind: the first window that is not final.
     pub(crate) next_window: Vec<i64>,
-    /// By window kind: the first window that ever counted anybody; `i64::MAX` for none.
-    pub(crate) earliest_window: Vec<i64>,
-    /// By window kind: the last window that may count anybody; `i64::MIN` for none.
-    pub(crate) latest_window: Vec<i64>,
+    /// By window kind: the windows that may count anybody.
+    pub(crate) occupied: Vec<IndexRuns>,
     /// By boundary: (row, attribution class) whose window closes by then.
     pub(crate) maturity: BTreeMap<i64, Vec<(u32, u8)>>,
     /// By (subject, experiment).
@@ -88,8 +81,7 @@ impl Shard {
         Shard {
             open: (0..kinds).map(|_| OpenWindows::default()).collect(),
             next_window: vec![i64::MIN; kinds],
-            earliest_window: vec![i64::MAX; kinds],
-            latest_window: vec![i64::MIN; kinds],
+            occupied: vec![IndexRuns::default(); kinds],
             settled: i64::MIN,
             ..Shard::default()
         }
@@ -97,17 +89,18 @@ impl Shard {
 
     /// Takes a block's records of shard `shard` in; they wait until their slices are settled.
     pub fn ingest(&mut self, block: &SharedBlock, shard: usize) {
-        let Some(indices) = block.by_subject_shard.get(shard) else { return };
-        for &index in indices {
-            let Some(record) = block.records.get(index as usize) else { continue };
-            if record.slice == NO_SLICE {
-                continue;
-            }
-            let segments = self.pending.entry(record.slice).or_default();
-            match segments.last_mut() {
-                Some(last) if Arc::ptr_eq(&last.block, block) => last.records.push(index),
-                _ => segments.push(Segment { block: Arc::clone(block), records: vec![index] }),
-            }
+        if let Some(indices) = block.by_subject_shard.get(shard) {
+            self.pending.ingest(block, indices.iter().copied());
+        }
+    }
+
+    /// The next boundary at which there is anything to do.
+    #[must_use]
+    pub fn next_boundary(&self, context: &ShardContext<'_>) -> Option<i64> {
+        match (self.pending.first(), self.next_final(context)) {
+            (Some(slice), Some(end)) => Some(slice.min(end)),
+            (Some(boundary), None) | (None, Some(boundary)) => Some(boundary),
+            (None, None) => None,
         }
     }
 
@@ -115,24 +108,12 @@ impl Shard {
     /// became final, in order.
     pub fn settle(&mut self, context: &ShardContext<'_>, watermark: i64) -> Vec<ClosedWindow> {
         let mut closed = Vec::new();
-        loop {
-            let next_slice = self.pending.first_key_value().map(|(slice, _)| *slice);
-            let next_final = self.next_final(context);
-            let boundary = match (next_slice, next_final) {
-                (Some(slice), Some(end)) => slice.min(end),
-                (Some(boundary), None) | (None, Some(boundary)) => boundary,
-                (None, None) => break,
-            };
-            if boundary > watermark {
-                break;
-            }
+        while let Some(boundary) = self.next_boundary(context).filter(|boundary| *boundary <= watermark) {
             // Whatever became final before this boundary is out of reach for the records of its slice.
             self.advance_settled(context, context.boundaries.at_or_before(boundary - 1));
-            if next_slice == Some(boundary)
-                && let Some(segments) = self.pending.remove(&boundary)
-            {
-                self.apply_slice(context, boundary, segments);
-            }
+            self.mature_until(self.settled);
+            let segments = self.pending.take(boundary);
+            self.apply_slice(context, boundary, &segments);
             self.mature_until(boundary);
             self.close_windows(context, boundary, &mut closed);
             self.advance_settled(context, boundary);
@@ -174,9 +155,8 @@ impl Shard {
         self.assigned.get(&(subject, experiment)).copied()
     }
 
-    fn apply_slice(&mut self, context: &ShardContext<'_>, slice: i64, mut segments: Vec<Segment>) {
-        segments.sort_by_key(|segment| (segment.block.partition, segment.block.sequence));
-        for segment in &segments {
+    fn apply_slice(&mut self, context: &ShardContext<'_>, slice: i64, segments: &[Segment]) {
+        for segment in segments {
             for &index in &segment.records {
                 if segment.block.is_dropped(index) {
                     continue;
@@ -285,8 +265,9 @@ impl Shard {
         }
         self.settled = boundary;
         let ended_by = boundary.saturating_sub(context.plan.time.allowed_lateness);
-        for (next, window) in self.next_window.iter_mut().zip(&context.plan.windows) {
+        for ((next, occupied), window) in self.next_window.iter_mut().zip(&mut self.occupied).zip(&context.plan.windows) {
             *next = (*next).max(window.last_ended_by(ended_by) + 1);
+            occupied.forget_before(*next);
         }
     }
 

@@ -63,45 +63,29 @@ pub struct PartitionState {
     pub exhausted: bool,
     /// Whether it may be idle (a live source).
     pub live: bool,
-    /// Wall-clock time of its last record, or of its discovery.
-    pub last_record: Instant,
+    /// Since when it has been asked for records in vain; `None` where its last answer was a record, or where it was not asked yet.
+    pub silent_since: Option<Instant>,
 }
 
 impl PartitionState {
     /// Whether a live partition has been silent for so long that the others do not wait for it.
     #[must_use]
     pub fn is_idle(&self, now: Instant, idle_timeout: Duration) -> bool {
-        self.live && now.saturating_duration_since(self.last_record) >= idle_timeout
+        self.live && self.silent_since.is_some_and(|since| now.saturating_duration_since(since) >= idle_timeout)
     }
 }
 
 /// The job's watermark: the least over partitions that are not idle; it never goes back, and stands still while all are idle.
 ///
-/// `i64::MAX` once every partition is exhausted.
+/// `i64::MAX` once every partition is exhausted, unless a live source may bring new ones.
 #[must_use]
-pub fn job_watermark(previous: i64, partitions: &[PartitionState], time: &TimePlan, now: Instant) -> i64 {
-    if partitions.is_empty() {
-        return previous;
+pub fn job_watermark(previous: i64, partitions: &[PartitionState], may_grow: bool, time: &TimePlan, now: Instant) -> i64 {
+    let waited_for = partitions.iter().filter(|partition| !partition.exhausted && !partition.is_idle(now, time.idle_timeout));
+    match waited_for.map(|partition| partition.clock.watermark(time)).min() {
+        Some(least) => previous.max(least),
+        None if may_grow || partitions.is_empty() => previous,
+        None => i64::MAX,
     }
-    let mut least = i64::MAX;
-    let mut anyone_speaks = false;
-    for partition in partitions {
-        if partition.exhausted {
-            anyone_speaks |= !partition.live;
-            continue;
-        }
-        if partition.is_idle(now, time.idle_timeout) {
-            continue;
-        }
-        anyone_speaks = true;
-        least = least.min(partition.clock.watermark(time));
-    }
-    // All that are left are idle: an exhausted file beside an idle topic must not let time run to the end.
-    let any_idle = partitions.iter().any(|p| !p.exhausted && p.is_idle(now, time.idle_timeout));
-    if !anyone_speaks || (least == i64::MAX && any_idle) {
-        return previous;
-    }
-    previous.max(least)
 }
 
 #[cfg(test)]
@@ -123,7 +107,7 @@ mod tests {
             clock: PartitionClock { running_maximum: maximum },
             exhausted: false,
             live,
-            last_record: now - Duration::from_secs(silent_for),
+            silent_since: Some(now - Duration::from_secs(silent_for)),
         }
     }
 
@@ -152,11 +136,11 @@ mod tests {
         let now = Instant::now() + Duration::from_secs(1_000);
         let quick = partition(1_000, true, 0, now);
         let slow = partition(500, true, 0, now);
-        assert_eq!(job_watermark(i64::MIN, &[quick, slow], &time(), now), 470);
-        assert_eq!(job_watermark(600, &[quick, slow], &time(), now), 600);
+        assert_eq!(job_watermark(i64::MIN, &[quick, slow], true, &time(), now), 470);
+        assert_eq!(job_watermark(600, &[quick, slow], true, &time(), now), 600);
         let silent = partition(500, true, 61, now);
-        assert_eq!(job_watermark(i64::MIN, &[quick, silent], &time(), now), 970);
-        assert_eq!(job_watermark(700, &[silent], &time(), now), 700);
+        assert_eq!(job_watermark(i64::MIN, &[quick, silent], true, &time(), now), 970);
+        assert_eq!(job_watermark(700, &[silent], true, &time(), now), 700);
     }
 
     #[test]
@@ -164,16 +148,24 @@ mod tests {
         let now = Instant::now() + Duration::from_secs(1_000);
         let quick = partition(1_000, true, 0, now);
         let empty = partition(i64::MIN, true, 1, now);
-        assert_eq!(job_watermark(i64::MIN, &[quick, empty], &time(), now), i64::MIN);
+        assert_eq!(job_watermark(i64::MIN, &[quick, empty], true, &time(), now), i64::MIN);
     }
 
     #[test]
-    fn exhausted_files_let_time_run_to_the_end_but_not_beside_an_idle_topic() {
+    fn exhausted_files_let_time_run_to_the_end_but_not_beside_a_live_source() {
         let now = Instant::now() + Duration::from_secs(1_000);
         let mut file = partition(1_000, false, 900, now);
         file.exhausted = true;
-        assert_eq!(job_watermark(0, &[file], &time(), now), i64::MAX);
+        assert_eq!(job_watermark(0, &[file], false, &time(), now), i64::MAX);
+        assert_eq!(job_watermark(0, &[file], true, &time(), now), 0, "its live source has no partition yet");
         let idle = partition(500, true, 900, now);
-        assert_eq!(job_watermark(0, &[file, idle], &time(), now), 0);
+        assert_eq!(job_watermark(0, &[file, idle], true, &time(), now), 0);
+    }
+
+    #[test]
+    fn a_partition_that_was_not_asked_is_not_idle() {
+        let now = Instant::now() + Duration::from_secs(1_000);
+        let unasked = PartitionState { silent_since: None, ..partition(500, true, 0, now) };
+        assert_eq!(job_watermark(0, &[partition(1_000, true, 0, now), unasked], true, &time(), now), 470);
     }
 }

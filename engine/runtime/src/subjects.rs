@@ -13,7 +13,7 @@ pub struct Subject {
     key_length: u32,
     /// Length of the tenant within the key.
     tenant_length: u32,
-    /// The first of its rows, linked through [`crate::rows::Row::next`]; [`NONE`] if it is exposed nowhere.
+    /// The first of its rows, linked through [`crate::experiment::Row::next`]; [`NONE`] if it is exposed nowhere.
     pub first_row: u32,
     /// One more than the number of its latest record in the recent log; 0 for none.
     pub latest_record: u64,

@@ -198,48 +198,6 @@ pub fn absent_value(fold: Fold, caps: Caps) -> Option<f64> {
     fold.counts_absent_as_zero().then(|| caps.apply(0.0))
 }
 
-/// `moments` with `units` more units of the same value.
-#[must_use]
-pub fn with_repeated(moments: &Moments, value: f64, units: u64) -> Moments {
-    if value == 0.0 {
-        return moments.with_zeros(units);
-    }
-    let mut result = moments.clone();
-    let mut power = Moments::new();
-    power.add(value);
-    let mut left = units;
-    while left > 0 {
-        if left & 1 == 1 {
-            result.merge(&power);
-        }
-        let double = power.clone();
-        power.merge(&double);
-        left >>= 1;
-    }
-    result
-}
-
-/// `moments` with `units` more units of the same pair.
-#[must_use]
-pub fn with_repeated_pair(moments: &CrossMoments, pair: (f64, f64), units: u64) -> CrossMoments {
-    if pair == (0.0, 0.0) {
-        return moments.with_zeros(units);
-    }
-    let mut result = moments.clone();
-    let mut power = CrossMoments::new();
-    power.add(pair.0, pair.1);
-    let mut left = units;
-    while left > 0 {
-        if left & 1 == 1 {
-            result.merge(&power);
-        }
-        let double = power.clone();
-        power.merge(&double);
-        left >>= 1;
-    }
-    result
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -273,20 +231,6 @@ mod tests {
         accumulator.fold(Fold::Sum, -5.0, false, true);
         let unit = accumulator.unit(Fold::Sum, Caps { lower: 0.0, upper: 5.0 }).unwrap();
         assert_eq!(unit.value, 3.0);
-    }
-
-    #[test]
-    fn repeated_units_are_as_if_added_one_by_one() {
-        let mut start = Moments::new();
-        start.add(4.0);
-        let mut one_by_one = start.clone();
-        for _ in 0..13 {
-            one_by_one.add(2.5);
-        }
-        let at_once = with_repeated(&start, 2.5, 13);
-        assert_eq!(at_once.count(), 14);
-        assert!((at_once.m2().unwrap() - one_by_one.m2().unwrap()).abs() < 1e-12);
-        assert_eq!(at_once.min(), Some(2.5));
     }
 
     #[test]

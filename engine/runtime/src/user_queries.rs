@@ -1,6 +1,6 @@
 //! A user's own queries over each closed window: its events and its statistics as tables.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use arrow::array::UInt32Array;
@@ -13,7 +13,7 @@ use datafusion::prelude::SessionContext;
 
 use crate::block::{NO_SLICE, SharedBlock};
 use crate::error::RuntimeError;
-use crate::plan::Plan;
+use crate::plan::{Plan, WindowPlan};
 
 /// A query over the windows of a kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub struct UserQueries {
     environment: Arc<RuntimeEnv>,
     /// Blocks whose events a window that is not final may need, with their greatest event time.
     kept: Vec<(i64, SharedBlock)>,
+    /// The queries have run over every window that became final by then.
+    settled: i64,
 }
 
 impl UserQueries {
@@ -44,7 +46,7 @@ impl UserQueries {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()
             .map_err(|error| RuntimeError::Configuration(format!("cannot start the query runtime: {error}")))?;
-        let queries = UserQueries { queries, runtime, environment: Arc::default(), kept: Vec::new() };
+        let queries = UserQueries { queries, runtime, environment: Arc::default(), kept: Vec::new(), settled: i64::MIN };
         for query in &queries.queries {
             let session = queries.session(&[])?;
             queries.runtime.block_on(session.sql(&query.sql)).map_err(|error| failed(query, error))?;
@@ -58,50 +60,75 @@ impl UserQueries {
         self.queries.is_empty()
     }
 
-    /// All blocks whose events may be in an open window: those kept, and those whose fate is not known yet.
-    #[must_use]
-    pub fn blocks_with(&self, waiting: &[SharedBlock]) -> Vec<SharedBlock> {
-        if self.queries.is_empty() {
-            return Vec::new();
-        }
-        self.kept.iter().map(|(_, block)| Arc::clone(block)).chain(waiting.iter().cloned()).collect()
-    }
-
-    /// Keeps a block for the windows that are not final, and lets those go that no window needs any more.
-    pub fn keep(&mut self, block: SharedBlock, plan: &Plan, watermark: i64) {
+    /// Keeps a block for the windows that are not final.
+    pub fn keep(&mut self, block: SharedBlock) {
         if self.queries.is_empty() {
             return;
         }
-        let longest = plan.windows.iter().map(|window| window.size).max().unwrap_or(0);
-        let needed_for = longest.saturating_add(plan.time.allowed_lateness);
-        let last = block.records.iter().map(|record| record.time).max().unwrap_or(i64::MIN);
-        self.kept.push((last, block));
-        self.kept.retain(|(last, _)| last.saturating_add(needed_for) > watermark);
+        let counted = block.records.iter().filter(|record| record.slice != NO_SLICE);
+        if let Some(last) = counted.map(|record| record.time).max() {
+            self.kept.push((last, block));
+        }
     }
 
-    /// Runs the queries over the window `[start, end)` of a kind. Gives the rows of each.
+    /// Lets blocks go that no window needs any more.
+    pub fn forget(&mut self, plan: &Plan, watermark: i64) {
+        let longest = plan.windows.iter().map(|window| window.size).max().unwrap_or(0);
+        let needed_for = longest.saturating_add(plan.time.allowed_lateness);
+        self.kept.retain(|(last, _)| last.saturating_add(needed_for) > watermark);
+        self.settled = self.settled.max(watermark);
+    }
+
+    /// Runs the queries over every window that became final by `watermark` and has an event or a subject. `results` are the result rows of
+    /// those that have subjects, `waiting` the blocks whose fate is not known yet. Gives the rows of each.
     ///
     /// # Errors
-    /// [`RuntimeError::Query`] where a query fails on the window's rows.
-    pub fn run(
+    /// [`RuntimeError::Query`] where a query fails on a window's rows.
+    pub fn run_closed(
+        &mut self,
+        plan: &Plan,
+        waiting: &[SharedBlock],
+        results: &BTreeMap<(usize, i64), (RecordBatch, RecordBatch)>,
+        watermark: i64,
+    ) -> Result<Vec<(String, RecordBatch)>, RuntimeError> {
+        let blocks: Vec<SharedBlock> = self.kept.iter().map(|(_, block)| block).chain(waiting).map(Arc::clone).collect();
+        let mut closed: BTreeSet<(i64, usize, i64)> = BTreeSet::new();
+        for (kind, window) in plan.windows.iter().enumerate().filter(|(kind, _)| self.queries.iter().any(|query| query.window == *kind)) {
+            let of_kind = results.keys().filter(|(its_kind, _)| *its_kind == kind).map(|(_, index)| *index);
+            let with_events = windows_with_events(&blocks, window);
+            for index in of_kind.chain(with_events) {
+                let closes = window.end(index).saturating_add(plan.time.allowed_lateness);
+                if closes > self.settled && closes <= watermark {
+                    closed.insert((window.end(index), kind, index));
+                }
+            }
+        }
+        self.settled = self.settled.max(watermark);
+        let empty = || (RecordBatch::new_empty(Table::AssignmentCounts.schema()), RecordBatch::new_empty(Table::MetricStats.schema()));
+        let mut rows = Vec::new();
+        for (end, kind, index) in closed {
+            let start = plan.windows.get(kind).map_or(end, |window| window.start(index));
+            let statistics = results.get(&(kind, index)).cloned().unwrap_or_else(empty);
+            rows.extend(self.run(&blocks, kind, (start, end), &statistics)?);
+        }
+        Ok(rows)
+    }
+
+    /// Runs the queries of a kind over the window `[start, end)`.
+    fn run(
         &self,
         blocks: &[SharedBlock],
         kind: usize,
         (start, end): (i64, i64),
-        counts: &RecordBatch,
-        statistics: &RecordBatch,
+        (counts, statistics): &(RecordBatch, RecordBatch),
     ) -> Result<Vec<(String, RecordBatch)>, RuntimeError> {
-        let queries: Vec<&UserQuery> = self.queries.iter().filter(|query| query.window == kind).collect();
-        if queries.is_empty() {
-            return Ok(Vec::new());
-        }
         let mut tables = vec![(Table::AssignmentCounts, counts.clone()), (Table::MetricStats, statistics.clone())];
         for event_type in EventType::ALL {
             tables.push((Table::of_event(*event_type), window_rows(blocks, *event_type, kind, start, end)?));
         }
         let session = self.session(&tables)?;
-        let mut results = Vec::with_capacity(queries.len());
-        for query in queries {
+        let mut results = Vec::new();
+        for query in self.queries.iter().filter(|query| query.window == kind) {
             let rows = self
                 .runtime
                 .block_on(async {
@@ -131,6 +158,17 @@ impl UserQueries {
 
 fn failed(query: &UserQuery, error: datafusion::error::DataFusionError) -> RuntimeError {
     RuntimeError::Query { name: query.name.clone(), message: error.strip_backtrace() }
+}
+
+/// The windows of a kind that an event of these blocks lies in.
+fn windows_with_events(blocks: &[SharedBlock], window: &WindowPlan) -> BTreeSet<i64> {
+    let mut indices = BTreeSet::new();
+    for block in blocks {
+        for record in block.records.iter().filter(|record| record.slice != NO_SLICE) {
+            indices.extend(window.first_ending_after(record.time)..=window.last_starting_before(record.time.saturating_add(1)));
+        }
+    }
+    indices
 }
 
 /// The events of a type in `[start, end)` that were not late for it.

@@ -1,0 +1,48 @@
+//! Records that wait until the watermark has passed their slice.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::block::{NO_SLICE, SharedBlock};
+
+/// Records of one block and one slice, in record order.
+#[derive(Debug)]
+pub struct Segment {
+    /// The block.
+    pub block: SharedBlock,
+    /// Indices into its records.
+    pub records: Vec<u32>,
+}
+
+/// Waiting records by slice.
+#[derive(Debug, Default)]
+pub struct Pending {
+    slices: BTreeMap<i64, Vec<Segment>>,
+}
+
+impl Pending {
+    /// Takes some of a block's records in, in record order; those without a slice take part in nothing.
+    pub fn ingest(&mut self, block: &SharedBlock, indices: impl Iterator<Item = u32>) {
+        for index in indices {
+            let Some(record) = block.records.get(index as usize).filter(|record| record.slice != NO_SLICE) else { continue };
+            let segments = self.slices.entry(record.slice).or_default();
+            match segments.last_mut() {
+                Some(last) if Arc::ptr_eq(&last.block, block) => last.records.push(index),
+                _ => segments.push(Segment { block: Arc::clone(block), records: vec![index] }),
+            }
+        }
+    }
+
+    /// The first slice that waits.
+    #[must_use]
+    pub fn first(&self) -> Option<i64> {
+        self.slices.first_key_value().map(|(slice, _)| *slice)
+    }
+
+    /// Takes a slice's records out: partitions in order, each in record order, whatever the order in which they were read.
+    pub fn take(&mut self, slice: i64) -> Vec<Segment> {
+        let mut segments = self.slices.remove(&slice).unwrap_or_default();
+        segments.sort_by_key(|segment| (segment.block.partition, segment.block.sequence));
+        segments
+    }
+}
