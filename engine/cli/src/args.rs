@@ -33,7 +33,13 @@ pub struct Cli {
 #[command(next_help_heading = "Logging")]
 pub struct LoggingArgs {
     /// What to log on standard error: error, warn, info, debug, trace, or directives such as `warn,backplane=debug`
-    #[arg(long = "log", global = true, value_name = "LEVEL", env = "RUST_LOG", hide_env_values = true)]
+    #[arg(
+        long = "log",
+        global = true,
+        value_name = "LEVEL",
+        env = "RUST_LOG",
+        hide_env_values = true
+    )]
     pub filter: Option<String>,
     /// How log lines are written
     #[arg(long, global = true, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
@@ -217,7 +223,7 @@ pub struct SqlArgs {
 pub enum RowFormat {
     /// Aligned columns for people, cut to the width of a terminal
     Table,
-    /// A header and rows, null as empty
+    /// A header and rows, null as empty, structs and lists as JSON, bytes as text or \x and digits
     Csv,
     /// One JSON object a line, no array around them
     Json,

@@ -3,7 +3,9 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use backplane_config::{CUMULATIVE, Config, DeadLetter, Sink as ConfigSink, SinkKind, Source as ConfigSource, SourceKind, Take};
+use backplane_config::{
+    CUMULATIVE, Config, DeadLetter, Sink as ConfigSink, SinkKind, Source as ConfigSource, SourceKind, Take,
+};
 use backplane_connector_api::{Sink, Source};
 use backplane_events::Table;
 use backplane_file::{FileOptions, FileSource, NdjsonOptions, NdjsonSink, StdinSource, TerminalOptions, TerminalSink};
@@ -71,7 +73,11 @@ pub fn assemble(config: &Config, manner: Manner, terminal: &Terminal) -> Result<
     for (table, rows) in declared {
         job.declare(table, rows)?;
     }
-    Ok(Assembled { job, tally, dead_letters })
+    Ok(Assembled {
+        job,
+        tally,
+        dead_letters,
+    })
 }
 
 /// The user's queries of a configuration.
@@ -84,19 +90,28 @@ pub fn user_queries(config: &Config, plan: &Plan) -> Result<Vec<UserQuery>, CliE
         for sink in query.sinks.iter().filter_map(|name| config.engine.sink(name)) {
             if matches!(sink.kind, SinkKind::Lake(_)) {
                 let (query, sink) = (&query.name, &sink.name);
-                let message = format!("query {query}: {sink} is a lake, which has the engine's tables only; name a sink of another type");
+                let message = format!(
+                    "query {query}: {sink} is a lake, which has the engine's tables only; name a sink of another type"
+                );
                 return Err(RuntimeError::Configuration(message).into());
             }
         }
         let Some(window) = plan.windows.iter().position(|window| window.name == query.window) else {
             let message = if query.window == CUMULATIVE {
-                format!("query {}: the window {CUMULATIVE} never closes, so no query is run over it; name a declared window", query.name)
+                format!(
+                    "query {}: the window {CUMULATIVE} never closes, so no query is run over it; name a declared window",
+                    query.name
+                )
             } else {
                 format!("query {}: there is no window {}", query.name, query.window)
             };
             return Err(RuntimeError::Configuration(message).into());
         };
-        queries.push(UserQuery { name: query.name.clone(), window, sql: query.sql.clone() });
+        queries.push(UserQuery {
+            name: query.name.clone(),
+            window,
+            sql: query.sql.clone(),
+        });
     }
     Ok(queries)
 }
@@ -120,13 +135,19 @@ fn sources(
         let mut source = source(declared, manner);
         if matches!(declared.kind, SourceKind::Stdin(_)) && terminal.takes_input() {
             // without this a new user waits for the program, and the program for the user
-            let _ = writeln!(terminal.errors(), "reading events from standard input, one a line; Ctrl-D ends them");
+            let _ = writeln!(
+                terminal.errors(),
+                "reading events from standard input, one a line; Ctrl-D ends them"
+            );
         }
         // finds what is missing, a folder, or not what its name says, before any sink is touched
         let partitions = source.discover()?;
         for partition in &partitions {
             if matches!(declared.kind, SourceKind::File(_)) {
-                places.reads(format!("source {}", declared.name), Path::new(&source.describe(partition)));
+                places.reads(
+                    format!("source {}", declared.name),
+                    Path::new(&source.describe(partition)),
+                );
             }
         }
         sources.push(source);
@@ -139,7 +160,13 @@ fn source(declared: &ConfigSource, manner: Manner) -> Box<dyn Source> {
     match &declared.kind {
         SourceKind::File(file) => {
             let follow = file.follow && !manner.until_end;
-            Box::new(FileSource::new(name, FileOptions { paths: file.paths.clone(), follow }))
+            Box::new(FileSource::new(
+                name,
+                FileOptions {
+                    paths: file.paths.clone(),
+                    follow,
+                },
+            ))
         }
         SourceKind::Stdin(_) => Box::new(StdinSource::new(name)),
         SourceKind::Lake(lake) => Box::new(LakeSource::new(name, LakeOptions::at(lake.url.as_str()))),
@@ -155,7 +182,11 @@ fn outlets(
 ) -> Result<(Vec<Outlet>, PathBuf), CliError> {
     let engine = &config.engine;
     let on_terminal = [ConfigSink::terminal()];
-    let declared = if engine.sinks.is_empty() { &on_terminal[..] } else { &engine.sinks };
+    let declared = if engine.sinks.is_empty() {
+        &on_terminal[..]
+    } else {
+        &engine.sinks
+    };
     let mut outlets = Vec::new();
     let mut dead_letters = PathBuf::new();
     for sink in declared {
@@ -169,13 +200,22 @@ fn outlets(
         if matches!(sink.kind, SinkKind::Lake(_)) {
             tables.extend(DECLARED);
         }
-        let queries = engine.queries.iter().filter(|query| query.sinks.contains(&sink.name)).map(|query| query.name.clone());
+        let queries = engine
+            .queries
+            .iter()
+            .filter(|query| query.sinks.contains(&sink.name))
+            .map(|query| query.name.clone());
         outlets.push(Outlet::new(concrete(sink, &engine.job, terminal)?, tables).with_queries(queries));
     }
     if !manner.dead_letters_in_lake {
         let DeadLetter::File(file) = &engine.dead_letter;
         places.writes("the dead-letter file", &file.path)?;
-        let sink = NdjsonSink::new("deadLetter", NdjsonOptions { path: file.path.clone() });
+        let sink = NdjsonSink::new(
+            "deadLetter",
+            NdjsonOptions {
+                path: file.path.clone(),
+            },
+        );
         outlets.push(Outlet::new(Box::new(sink), [Table::DeadLetters]));
         dead_letters.clone_from(&file.path);
     }
@@ -186,7 +226,12 @@ fn concrete(sink: &ConfigSink, job: &str, terminal: &Terminal) -> Result<Box<dyn
     let name = sink.name.clone();
     Ok(match &sink.kind {
         SinkKind::Lake(lake) => Box::new(LakeSink::new(name, job, &LakeOptions::at(lake.url.as_str()))?),
-        SinkKind::File(file) => Box::new(NdjsonSink::new(name, NdjsonOptions { path: file.path.clone() })),
+        SinkKind::File(file) => Box::new(NdjsonSink::new(
+            name,
+            NdjsonOptions {
+                path: file.path.clone(),
+            },
+        )),
         SinkKind::Terminal(_) => Box::new(TerminalSink::new(name, TerminalOptions::default(), terminal.output())),
     })
 }
@@ -203,7 +248,13 @@ fn place(sink: &ConfigSink) -> Option<PathBuf> {
 /// The tables behind a word of `take`.
 pub fn tables_of(take: Take) -> &'static [Table] {
     match take {
-        Take::Events => &[Table::Exposures, Table::Assignments, Table::Outcomes, Table::Signals, Table::Errors],
+        Take::Events => &[
+            Table::Exposures,
+            Table::Assignments,
+            Table::Outcomes,
+            Table::Signals,
+            Table::Errors,
+        ],
         Take::Results => &[
             Table::AssignmentCounts,
             Table::MetricStats,

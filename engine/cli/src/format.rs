@@ -93,18 +93,21 @@ pub fn instant(time: EventTime) -> String {
 
 /// A text in lines of at most `width` characters, all but the first indented; a longer word stays whole.
 pub fn wrapped(text: &str, width: usize, indent: usize) -> String {
-    let mut lines = String::new();
-    let mut used = 0;
-    for word in text.split(' ') {
+    let unindented = text.trim_start_matches(' ');
+    let mut lines = " ".repeat(text.len() - unindented.len());
+    let mut used = lines.len();
+    let mut is_first = true;
+    for word in unindented.split(' ') {
         let length = console::measure_text_width(word);
-        if used > 0 && used + 1 + length > width {
+        if !is_first && used + 1 + length > width {
             lines.push('\n');
             lines.push_str(&" ".repeat(indent));
             used = indent;
-        } else if used > 0 {
+        } else if !is_first {
             lines.push(' ');
             used += 1;
         }
+        is_first = false;
         lines.push_str(word);
         used += length;
     }
@@ -153,6 +156,7 @@ mod tests {
     #[test]
     fn long_texts_are_wrapped_between_words() {
         assert_eq!(wrapped("one two three four", 9, 2), "one two\n  three\n  four");
+        assert_eq!(wrapped("  one two three", 9, 4), "  one two\n    three");
         assert_eq!(wrapped("short", 9, 2), "short");
     }
 }

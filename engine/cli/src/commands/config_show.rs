@@ -12,9 +12,7 @@ pub fn execute(args: &ConfigShowArgs, context: &Context) -> Result<Outcome, CliE
     let effective = load(&args.config, &args.overrides.sets)?.effective;
     let text = match args.format {
         ShowFormat::Yaml => effective.to_string(),
-        ShowFormat::Json => {
-            serde_json::to_string_pretty(&effective.values()).map_err(CliError::internal)? + "\n"
-        }
+        ShowFormat::Json => serde_json::to_string_pretty(&effective.values()).map_err(CliError::internal)? + "\n",
     };
     context.print(&text)?;
     Ok(Outcome::Done)

@@ -4,14 +4,14 @@ mod findings;
 mod folder;
 mod page;
 
-use std::path::Path;
+use std::path::PathBuf;
 
-use backplane_config::StorageUrl;
+use backplane_config::{Config, StorageUrl, process_environment};
 use backplane_generator::GeneratorConfig;
 use backplane_runtime::Ending;
 use serde_json::json;
 
-use super::{Context, load, made_up};
+use super::{Context, made_up};
 use crate::args::DemoArgs;
 use crate::assemble::{Manner, assemble};
 use crate::exit::{CliError, Outcome};
@@ -29,14 +29,20 @@ const COMMENT: &str = "# The job of `backplane demo`: change what you like and r
 /// The folder is somebody else's or cannot be written, or the job failed.
 pub fn execute(args: &DemoArgs, context: &Context) -> Result<Outcome, CliError> {
     if args.serve {
-        return Err(CliError::Usage("--serve: this version has no web page and no SQL port yet; leave it out".to_owned()));
+        return Err(CliError::Usage(
+            "--serve: this version has no web page and no SQL port yet; leave it out".to_owned(),
+        ));
     }
     let folder = DemoFolder::prepare(&args.dir)?;
-    let stream = GeneratorConfig { partitions: folder::FILES, ..GeneratorConfig::demo(args.events, args.seed) };
+    let stream = GeneratorConfig {
+        partitions: folder::FILES,
+        ..GeneratorConfig::demo(args.events, args.seed)
+    };
     let truth = made_up::write_stream(&stream, &folder.events(), context)?;
     made_up::write_whole(&folder.config(), &document(&stream, &folder)?)?;
 
-    let loaded = load(&folder.config(), &[])?;
+    let no_overrides: &[&str] = &[];
+    let loaded = Config::load(&folder.config(), &process_environment, no_overrides)?;
     let summary = session::run(assemble(&loaded.config, Manner::default(), &context.terminal)?, context)?;
     if summary.ending == Ending::Stopped {
         summary.tell(context.log_format, &mut context.terminal.errors());
@@ -44,8 +50,14 @@ pub fn execute(args: &DemoArgs, context: &Context) -> Result<Outcome, CliError> 
     }
     let lake = OpenLake::open(&StorageUrl::local(folder.lake()))?;
     let findings = Findings::read(&lake, &loaded.config)?;
-    let page = Page { stream: &stream, truth: &truth, summary: &summary, findings: &findings, folder: &folder };
-    context.print(&page.text(context.terminal.page_width(), &invocation()))?;
+    let page = Page {
+        stream: &stream,
+        truth: &truth,
+        summary: &summary,
+        findings: &findings,
+        folder: &folder,
+    };
+    context.print(&page.text(context.terminal.page_width(), path_of_program().as_deref()))?;
     Ok(Outcome::Done)
 }
 
@@ -60,9 +72,8 @@ fn document(stream: &GeneratorConfig, folder: &DemoFolder) -> Result<String, Cli
     made_up::document(stream, COMMENT, before, after)
 }
 
-/// How the user calls this program: by its name where that finds it, else by its path.
-fn invocation() -> String {
-    let called = std::env::args_os().next().unwrap_or_default();
-    let called = Path::new(&called);
-    if called.components().count() > 1 { called.display().to_string() } else { "backplane".to_owned() }
+/// The path by which the user called this program; none where the shell finds it by its name.
+fn path_of_program() -> Option<String> {
+    let called = PathBuf::from(std::env::args_os().next()?);
+    (called.components().count() > 1).then(|| called.display().to_string())
 }

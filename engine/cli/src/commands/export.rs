@@ -21,13 +21,17 @@ pub fn execute(args: &ExportArgs, context: &Context) -> Result<Outcome, CliError
     for set in &args.overrides.sets {
         document.set_argument(set)?;
     }
-    let sink = json!([{ "type": "lake", "options": { "url": scalar(&args.to) }, "take": ["events", "late", "deadLetters"] }]);
+    let sink =
+        json!([{ "type": "lake", "options": { "url": scalar(&args.to) }, "take": ["events", "late", "deadLetters"] }]);
     document.set("engine.sources", &sources(&args.from)?.to_string())?;
     document.set("engine.sinks", &sink.to_string())?;
     document.set("engine.windows", "[]")?;
     document.set("engine.queries", "[]")?;
     let loaded = load_document(document)?;
-    let manner = Manner { until_end: true, dead_letters_in_lake: true };
+    let manner = Manner {
+        until_end: true,
+        dead_letters_in_lake: true,
+    };
     let summary = session::run(assemble(&loaded.config, manner, &context.terminal)?, context)?;
     summary.tell(context.log_format, &mut context.terminal.errors());
     Ok(session::outcome(&summary, args.strict))
@@ -35,11 +39,17 @@ pub fn execute(args: &ExportArgs, context: &Context) -> Result<Outcome, CliError
 
 /// The sources that `--from` names.
 fn sources(from: &[String]) -> Result<Value, CliError> {
-    let files: Vec<Value> = from.iter().filter(|name| *name != "-").map(|name| scalar(name)).collect();
+    let files: Vec<Value> = from
+        .iter()
+        .filter(|name| *name != "-")
+        .map(|name| scalar(name))
+        .collect();
     match (files.is_empty(), files.len() == from.len()) {
         (false, true) => Ok(json!([{ "type": "file", "options": { "paths": files } }])),
         (true, false) if from.len() == 1 => Ok(json!([{ "type": "stdin" }])),
-        _ => Err(CliError::Usage("--from: give either files or - for standard input, not both".to_owned())),
+        _ => Err(CliError::Usage(
+            "--from: give either files or - for standard input, not both".to_owned(),
+        )),
     }
 }
 

@@ -81,18 +81,18 @@ pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use backplane_config::{Document, Syntax};
+    use backplane_config::{Document, Severity, Syntax};
 
     use super::*;
 
     #[test]
-    fn the_document_of_a_stream_is_a_configuration_without_findings() {
+    fn the_document_of_a_stream_is_a_configuration_without_errors() {
         let config = GeneratorConfig::demo(1_000, 1);
         let files = file_sources(&[PathBuf::from("/data/cost$/events.ndjson")]);
         let before = json!({ "job": "made-up", "sources": files });
         let text = document(&config, "# a comment\n", before, json!({ "sinks": [{ "type": "terminal" }] })).unwrap();
         let loaded = Document::parse("made-up.yaml", &text, Syntax::Yaml).unwrap().load(&|_| None).unwrap();
-        assert_eq!(loaded.diagnostics, []);
+        assert!(loaded.diagnostics.iter().all(|found| found.severity == Severity::Warning), "{:?}", loaded.diagnostics);
         assert_eq!(loaded.config.engine.job, "made-up");
         assert_eq!(loaded.config.engine.sinks.len(), 1);
         assert_eq!(loaded.config.experiments.len(), 6);

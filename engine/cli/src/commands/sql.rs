@@ -5,7 +5,7 @@ mod prompt;
 mod rows;
 mod statement;
 
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 use std::time::Instant;
 
 use backplane_config::StorageUrl;

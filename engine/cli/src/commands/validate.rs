@@ -9,7 +9,7 @@ use super::Context;
 use crate::args::{FindingFormat, ValidateArgs};
 use crate::assemble::user_queries;
 use crate::exit::{CliError, Outcome};
-use crate::format::counted;
+use crate::format::{counted, wrapped};
 
 /// What was found.
 #[derive(Debug, Serialize)]
@@ -42,7 +42,7 @@ const NO_CHECKPOINTS: &str = "this version keeps no checkpoints: a run that is k
 pub fn execute(args: &ValidateArgs, context: &Context) -> Result<Outcome, CliError> {
     let findings = findings(args);
     let text = match args.format {
-        FindingFormat::Human => human(&findings, &args.config.display().to_string()),
+        FindingFormat::Human => human(&findings, &args.config.display().to_string(), context.terminal.page_width()),
         FindingFormat::Json => serde_json::to_string_pretty(&findings).map_err(CliError::internal)? + "\n",
     };
     context.print(&text)?;
@@ -125,7 +125,7 @@ fn delivery(config: &Config) -> Vec<Delivery> {
     delivery
 }
 
-fn human(findings: &Findings, config: &str) -> String {
+fn human(findings: &Findings, config: &str, width: usize) -> String {
     let mut text = String::new();
     for diagnostic in &findings.diagnostics {
         text.push_str(&format!("{diagnostic}\n"));
@@ -139,9 +139,9 @@ fn human(findings: &Findings, config: &str) -> String {
     let aside = if warnings == 0 { String::new() } else { format!(", with {}", counted(warnings, "warning")) };
     text.push_str(&format!("{config} is valid{aside}\n\ndelivery:\n"));
     for Delivery { sink, kind, guarantee, detail } in &findings.delivery {
-        text.push_str(&format!("  {sink} ({kind}): {guarantee}; {detail}\n"));
+        text.push_str(&wrapped(&format!("  {sink} ({kind}): {guarantee}; {detail}\n"), width, 4));
     }
-    text.push_str(&format!("  {NO_CHECKPOINTS}\n"));
+    text.push_str(&wrapped(&format!("  {NO_CHECKPOINTS}\n"), width, 2));
     text
 }
 

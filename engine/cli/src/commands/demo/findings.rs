@@ -43,8 +43,6 @@ pub struct Experiment {
     pub control: Option<String>,
     /// The control first.
     pub variants: Vec<Variant>,
-    /// Subjects that the plan wants in each variant.
-    pub planned: Option<u64>,
 }
 
 /// A variant of an experiment.
@@ -75,7 +73,9 @@ impl Variant {
 impl Experiment {
     /// The variant that others are compared with.
     pub fn control_variant(&self) -> Option<&Variant> {
-        self.variants.iter().find(|variant| Some(&variant.name) == self.control.as_ref())
+        self.variants
+            .iter()
+            .find(|variant| Some(&variant.name) == self.control.as_ref())
     }
 }
 
@@ -85,12 +85,22 @@ impl Findings {
     /// # Errors
     /// A query fails.
     pub fn read(lake: &OpenLake, config: &Config) -> Result<Self, CliError> {
-        let (subjects, means, late) =
-            lake.wait_for(async { Ok::<_, CliError>((ask(lake, SUBJECTS).await?, ask(lake, MEANS).await?, ask(lake, LATE).await?)) })?;
+        let (subjects, means, late) = lake.wait_for(async {
+            Ok::<_, CliError>((
+                ask(lake, SUBJECTS).await?,
+                ask(lake, MEANS).await?,
+                ask(lake, LATE).await?,
+            ))
+        })?;
         Self::of(&subjects, &means, &late, config).map_err(CliError::internal)
     }
 
-    fn of(subjects: &RecordBatch, means: &RecordBatch, late: &RecordBatch, config: &Config) -> Result<Self, ArrowError> {
+    fn of(
+        subjects: &RecordBatch,
+        means: &RecordBatch,
+        late: &RecordBatch,
+        config: &Config,
+    ) -> Result<Self, ArrowError> {
         let mut found: BTreeMap<String, BTreeMap<String, Variant>> = BTreeMap::new();
         let (experiments, variants) = (texts(subjects, 0)?, texts(subjects, 1)?);
         let (counts, crossovers) = (integers(subjects, 2)?, integers(subjects, 3)?);
@@ -108,9 +118,17 @@ impl Findings {
             }
         }
         let (windows, records) = (texts(late, 0)?, integers(late, 1)?);
-        let late = records.iter().enumerate().map(|(row, count)| (windows.value(row).to_owned(), *count)).collect();
+        let late = records
+            .iter()
+            .enumerate()
+            .map(|(row, count)| (windows.value(row).to_owned(), *count))
+            .collect();
         Ok(Findings {
-            experiments: config.experiments.iter().map(|declared| experiment(declared, &mut found)).collect(),
+            experiments: config
+                .experiments
+                .iter()
+                .map(|declared| experiment(declared, &mut found))
+                .collect(),
             metrics: config.metrics.iter().map(|metric| metric.name.clone()).collect(),
             late,
         })
@@ -123,7 +141,10 @@ fn of_variant<'a>(
     variant: &str,
 ) -> &'a mut Variant {
     let of_experiment = found.entry(experiment.to_owned()).or_default();
-    let empty = || Variant { name: variant.to_owned(), ..Variant::default() };
+    let empty = || Variant {
+        name: variant.to_owned(),
+        ..Variant::default()
+    };
     of_experiment.entry(variant.to_owned()).or_insert_with(empty)
 }
 
@@ -132,16 +153,24 @@ fn experiment(
     found: &mut BTreeMap<String, BTreeMap<String, Variant>>,
 ) -> Experiment {
     let mut variants: Vec<Variant> = found.remove(&declared.name).unwrap_or_default().into_values().collect();
-    let control = declared.control_among(variants.iter().map(|variant| variant.name.as_str())).map(str::to_owned);
+    let control = declared
+        .control_among(variants.iter().map(|variant| variant.name.as_str()))
+        .map(str::to_owned);
     let total: u64 = variants.iter().map(|variant| variant.subjects).sum();
     for variant in &mut variants {
         variant.share = variant.subjects as f64 / total.max(1) as f64;
         let shares = declared.allocation.iter().flat_map(|epoch| epoch.normalized());
-        variant.declared = shares.filter(|(name, _)| *name == variant.name).map(|(_, share)| share).collect();
+        variant.declared = shares
+            .filter(|(name, _)| *name == variant.name)
+            .map(|(_, share)| share)
+            .collect();
     }
     variants.sort_by_key(|variant| Some(&variant.name) != control.as_ref());
-    let planned = declared.plan.as_ref().and_then(|plan| plan.subjects_per_variant);
-    Experiment { name: declared.name.clone(), control, variants, planned }
+    Experiment {
+        name: declared.name.clone(),
+        control,
+        variants,
+    }
 }
 
 async fn ask(lake: &OpenLake, query: &str) -> Result<RecordBatch, CliError> {
@@ -161,7 +190,11 @@ fn texts(batch: &RecordBatch, column: usize) -> Result<StringArray, ArrowError> 
 /// A column of counts.
 fn integers(batch: &RecordBatch, column: usize) -> Result<Vec<u64>, ArrowError> {
     let column = cast(batch.column(column), &DataType::Int64)?;
-    Ok(column.as_primitive::<Int64Type>().iter().map(|count| u64::try_from(count.unwrap_or(0)).unwrap_or(0)).collect())
+    Ok(column
+        .as_primitive::<Int64Type>()
+        .iter()
+        .map(|count| u64::try_from(count.unwrap_or(0)).unwrap_or(0))
+        .collect())
 }
 
 #[cfg(test)]
@@ -195,12 +228,22 @@ mod tests {
         let late = batch(&[("window_name", &["hourly"]), ("records", &["7"])]);
         let mut declared = backplane_config::Experiment::new("e");
         declared.allocation = vec![AllocationEpoch::new(None, [("control", 1.0), ("blue", 1.0)])];
-        let config = Config { experiments: vec![declared], metrics: vec![Metric::new("click")], ..Config::default() };
+        let config = Config {
+            experiments: vec![declared],
+            metrics: vec![Metric::new("click")],
+            ..Config::default()
+        };
 
         let found = Findings::of(&subjects, &means, &late, &config).unwrap();
         let experiment = found.experiments.first().unwrap();
-        let (control, blue) = (experiment.control_variant().unwrap(), experiment.variants.get(1).unwrap());
-        assert_eq!((control.name.as_str(), control.subjects, control.share), ("control", 40, 0.4));
+        let (control, blue) = (
+            experiment.control_variant().unwrap(),
+            experiment.variants.get(1).unwrap(),
+        );
+        assert_eq!(
+            (control.name.as_str(), control.subjects, control.share),
+            ("control", 40, 0.4)
+        );
         assert_eq!((blue.crossovers, blue.declared.as_slice()), (1, &[0.5][..]));
         assert!((blue.change("click", control).unwrap() - 0.2).abs() < 1e-12);
         assert_eq!(blue.change("purchase", control), None);

@@ -23,6 +23,12 @@ impl DemoFolder {
     /// # Errors
     /// It holds something else, or cannot be written.
     pub fn prepare(path: &Path) -> Result<Self, CliError> {
+        // what is shown and typed later is the shorter for it
+        let path = path
+            .strip_prefix("./")
+            .ok()
+            .filter(|shorter| !shorter.as_os_str().is_empty())
+            .unwrap_or(path);
         let folder = DemoFolder { path: path.to_owned() };
         match fs::read_dir(path) {
             Ok(entries) => {
@@ -37,18 +43,31 @@ impl DemoFolder {
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => folder.make()?,
             Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
-                return Err(CliError::Usage(format!("{} is a file; name a folder with --dir", path.display())));
+                return Err(CliError::Usage(format!(
+                    "{} is a file; name a folder with --dir",
+                    path.display()
+                )));
             }
             Err(error) => return Err(CliError::file(format!("{} cannot be read", path.display()), error)),
         }
-        let marked = fs::write(folder.marker(), "This folder was made by `backplane demo`, which may replace it.\n");
+        let marked = fs::write(
+            folder.marker(),
+            "This folder was made by `backplane demo`, which may replace it.\n",
+        );
         marked.map_err(|error| CliError::file(format!("{} cannot be written", path.display()), error))?;
         Ok(folder)
     }
 
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Where the events are.
     pub fn events(&self) -> Vec<PathBuf> {
-        (1..=FILES).map(|number| self.path.join(format!("events-{number}.ndjson"))).collect()
+        (1..=FILES)
+            .map(|number| self.path.join(format!("events-{number}.ndjson")))
+            .collect()
     }
 
     /// Where the configuration is.
@@ -71,6 +90,11 @@ impl DemoFolder {
         self.path.join("dead-letters.ndjson")
     }
 
+    /// Where bad records of a second run could be.
+    pub fn other_dead_letters(&self) -> PathBuf {
+        self.path.join("dead-letters-2.ndjson")
+    }
+
     /// Where checkpoints would be.
     pub fn checkpoints(&self) -> PathBuf {
         self.path.join("checkpoints")
@@ -87,16 +111,24 @@ impl DemoFolder {
 
     /// Removes what a demonstration, and the commands that it proposes, have written.
     fn clear(&self) -> Result<(), CliError> {
-        let mut places = vec![self.config(), self.lake(), self.other_lake(), self.dead_letters(), self.checkpoints()];
+        let mut places = vec![self.config(), self.lake(), self.dead_letters(), self.checkpoints()];
+        places.extend([self.other_lake(), self.other_dead_letters()]);
         for events in self.events() {
             places.push(backplane_generator::truth_path(&events));
             places.push(events);
         }
         for place in places {
-            let removed = if place.is_dir() { fs::remove_dir_all(&place) } else { fs::remove_file(&place) };
+            let removed = if place.is_dir() {
+                fs::remove_dir_all(&place)
+            } else {
+                fs::remove_file(&place)
+            };
             match removed {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(CliError::file(format!("{} of an earlier demo cannot be removed", place.display()), error));
+                    return Err(CliError::file(
+                        format!("{} of an earlier demo cannot be removed", place.display()),
+                        error,
+                    ));
                 }
                 _ => {}
             }
@@ -129,7 +161,9 @@ mod tests {
         let refused = DemoFolder::prepare(dir.path()).unwrap_err().to_string();
         assert!(refused.contains("is not empty and not an earlier demo"), "{refused}");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
-        let refused = DemoFolder::prepare(&dir.path().join("config.yaml")).unwrap_err().to_string();
+        let refused = DemoFolder::prepare(&dir.path().join("config.yaml"))
+            .unwrap_err()
+            .to_string();
         assert!(refused.contains("is a file; name a folder"), "{refused}");
     }
 }

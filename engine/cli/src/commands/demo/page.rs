@@ -1,8 +1,10 @@
 //! What a newcomer reads when the demonstration is over.
 
-use backplane_config::StorageUrl;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
 use backplane_events::EventTime;
-use backplane_generator::{ExperimentTruth, Fault, GeneratorConfig, Truth, truth_path};
+use backplane_generator::{ExperimentTruth, Fault, GeneratorConfig, Truth};
 use console::style;
 
 use super::findings::{Experiment, Findings, Variant};
@@ -26,11 +28,18 @@ pub struct Page<'a> {
 }
 
 impl Page<'_> {
-    /// The page in lines of at most `width` characters, commands aside; `program` is how the user calls this program.
-    pub fn text(&self, width: usize, program: &str) -> String {
+    /// The page in lines of at most `width` characters, commands aside; `program` is the program's path, if its name is not enough.
+    pub fn text(&self, width: usize, program: Option<&str>) -> String {
         // the signals will stand between what was measured and the run
-        let sections =
-            [self.head(width), self.planted(width), self.counted(), self.subjects(width), self.means(width), self.run(width), self.next(program)];
+        let sections = [
+            self.head(width),
+            self.planted(width),
+            self.counted(),
+            self.subjects(width),
+            self.means(width),
+            self.run(width),
+            self.next(program),
+        ];
         sections.join("\n")
     }
 
@@ -51,7 +60,10 @@ impl Page<'_> {
             counted(of_type("Outcome"), "outcome"),
             counted(of_type("Error"), "error"),
         );
-        section(&format!("A shop's {}", counted(truth.experiments.len() as u64, "experiment")), &[wrapped(&text, width, 0)])
+        section(
+            &format!("A shop's {}", counted(truth.experiments.len() as u64, "experiment")),
+            &[wrapped(&text, width, 0)],
+        )
     }
 
     /// The faults of the stream, which the numbers below show.
@@ -60,7 +72,9 @@ impl Page<'_> {
         let mut healthy = 0;
         let widest = self.truth.experiments.keys().map(String::len).max().unwrap_or(0);
         for experiment in &self.findings.experiments {
-            let Some(truth) = self.truth.experiments.get(&experiment.name) else { continue };
+            let Some(truth) = self.truth.experiments.get(&experiment.name) else {
+                continue;
+            };
             match story(experiment, truth) {
                 Some(story) => {
                     let text = format!("{:<widest$}  {story}", experiment.name);
@@ -69,40 +83,85 @@ impl Page<'_> {
                 None => healthy += 1,
             }
         }
-        lines.push(format!("The other {} healthy.", if healthy == 1 { "one is".to_owned() } else { format!("{healthy} are") }));
+        lines.push(format!(
+            "The other {} healthy.",
+            if healthy == 1 {
+                "one is".to_owned()
+            } else {
+                format!("{healthy} are")
+            }
+        ));
         section("Planted in it", &lines)
     }
 
     /// What was left out, beside what the generator knows.
     fn counted(&self) -> String {
         let counters = &self.summary.progress.counters;
-        let mut table = TextTable::new().left("left out").right("found").right("planted").left("");
+        let mut table = TextTable::new()
+            .left("left out")
+            .right("found")
+            .right("planted")
+            .left("");
         let mut row = |name: String, found: u64, planted: u64| {
-            let verdict = if found == planted { style("equal").green() } else { style("differs").red().bold() };
+            let verdict = if found == planted {
+                style("equal").green()
+            } else {
+                style("differs").red().bold()
+            };
             table.row([name, grouped(found), grouped(planted), verdict.to_string()]);
         };
-        row("lines that are no records".to_owned(), counters.dead_letters, self.truth.bad);
-        row("second deliveries".to_owned(), counters.duplicates, self.truth.duplicates);
+        row(
+            "lines that are no records".to_owned(),
+            counters.dead_letters,
+            self.truth.bad,
+        );
+        row(
+            "second deliveries".to_owned(),
+            counters.duplicates,
+            self.truth.duplicates,
+        );
         for (window, planted) in &self.truth.late {
             let found = self.findings.late.get(window).copied().unwrap_or(0);
-            row(format!("records late for the window {window}, counted later"), found, *planted);
+            row(
+                format!("records late for the window {window}, counted later"),
+                found,
+                *planted,
+            );
         }
-        row("records too late for every result".to_owned(), counters.too_late, self.truth.too_late);
+        row(
+            "records too late for every result".to_owned(),
+            counters.too_late,
+            self.truth.too_late,
+        );
         section("Counted", &table.cut(None))
     }
 
     fn subjects(&self, width: usize) -> String {
-        let mut table =
-            TextTable::new().key("experiment").key("variant").right("subjects").right("share").right("declared").right("crossovers");
+        let mut table = TextTable::new()
+            .key("experiment")
+            .key("variant")
+            .right("subjects")
+            .right("share")
+            .right("declared")
+            .right("crossovers");
         for (experiment, variant, name) in self.variants() {
             let declared: Vec<String> = variant.declared.iter().map(|share| percent(*share)).collect();
-            let is_broken = self.truth.experiments.get(&experiment.name).and_then(|truth| truth.fault) == Some(Fault::BrokenAllocation);
+            let is_broken = self
+                .truth
+                .experiments
+                .get(&experiment.name)
+                .and_then(|truth| truth.fault)
+                == Some(Fault::BrokenAllocation);
             let share = percent(variant.share);
             table.row([
                 name,
                 variant.name.clone(),
                 grouped(variant.subjects),
-                if is_broken { style(share).yellow().to_string() } else { share },
+                if is_broken {
+                    style(share).yellow().to_string()
+                } else {
+                    share
+                },
                 // a ramp has one share for each of its dates
                 declared.join(" → "),
                 grouped(variant.crossovers),
@@ -119,17 +178,27 @@ impl Page<'_> {
         let mut compared = 0;
         let mut different = Vec::new();
         for (experiment, variant, _) in self.variants() {
-            let Some(truth) = self.truth.experiments.get(&experiment.name) else { continue };
-            let known = |counts: &std::collections::BTreeMap<String, u64>| counts.get(&variant.name).copied().unwrap_or(0);
+            let Some(truth) = self.truth.experiments.get(&experiment.name) else {
+                continue;
+            };
+            let known = |counts: &BTreeMap<String, u64>| counts.get(&variant.name).copied().unwrap_or(0);
             compared += 1;
             if (variant.subjects, variant.crossovers) != (known(&truth.subjects), known(&truth.crossovers)) {
                 different.push(format!("{}/{}", experiment.name, variant.name));
             }
         }
         if different.is_empty() {
-            return style(format!("All {compared} variants equal the stream's truth.")).green().to_string();
+            return style(format!("All {compared} variants equal the stream's truth."))
+                .green()
+                .to_string();
         }
-        style(format!("These differ from the stream's truth, please report it: {}", different.join(", "))).red().bold().to_string()
+        style(format!(
+            "These differ from the stream's truth, please report it: {}",
+            different.join(", ")
+        ))
+        .red()
+        .bold()
+        .to_string()
     }
 
     fn means(&self, width: usize) -> String {
@@ -138,9 +207,14 @@ impl Page<'_> {
             table = table.right(metric);
         }
         for (experiment, variant, name) in self.variants() {
-            let control = experiment.control_variant().filter(|control| control.name != variant.name);
+            let control = experiment
+                .control_variant()
+                .filter(|control| control.name != variant.name);
             let cells = self.findings.metrics.iter().map(|metric| {
-                let mean = variant.means.get(metric).map_or_else(|| "-".to_owned(), |mean| real(*mean));
+                let mean = variant
+                    .means
+                    .get(metric)
+                    .map_or_else(|| "-".to_owned(), |mean| real(*mean));
                 match control.and_then(|control| variant.change(metric, control)) {
                     Some(relative) => format!("{mean} {:>7}", change(relative)),
                     // so that means stand below each other
@@ -149,7 +223,10 @@ impl Page<'_> {
             });
             table.row([name, variant.name.clone()].into_iter().chain(cells));
         }
-        section("Means of the metrics by subject, and how they differ from the control's", &table.folded(width))
+        section(
+            "Means of the metrics by subject, and how they differ from the control's",
+            &table.folded(width),
+        )
     }
 
     fn run(&self, width: usize) -> String {
@@ -164,37 +241,64 @@ impl Page<'_> {
             counted(self.summary.counts.windows.len() as u64, "window"),
             bytes(progress.memory as u64),
             counted(progress.subjects as u64, "subject"),
-            self.folder.lake().parent().map(|folder| folder.display().to_string()).unwrap_or_default(),
+            self.folder.path().display(),
         );
         section("The run", &[wrapped(&text, width, 0)])
     }
 
-    fn next(&self, program: &str) -> String {
-        let program = quoted(program);
-        let (lake, config) = (quoted(&self.folder.lake().display().to_string()), quoted(&self.folder.config().display().to_string()));
-        let other_lake = StorageUrl::local(self.folder.other_lake());
-        let events = self.folder.events().first().map(|path| truth_path(path).display().to_string()).unwrap_or_default();
+    fn next(&self, program: Option<&str>) -> String {
+        let path = |path: PathBuf| quoted(&path.display().to_string());
+        let (lake, config) = (path(self.folder.lake()), path(self.folder.config()));
+        let other_lake = quoted(&format!(
+            "engine.sinks[0].options.url={}",
+            self.folder.other_lake().display()
+        ));
+        let other_letters = quoted(&format!(
+            "engine.deadLetter.options.path={}",
+            self.folder.other_dead_letters().display()
+        ));
         let commands = [
             (
                 "the results by hour",
                 format!(
-                    "{program} sql --lake {lake} \"select window_start, variant, subjects, mean from metric_stats where experiment = \
+                    "backplane sql --lake {lake} \"select window_start, variant, subjects, mean from metric_stats where experiment = \
                      'one-click-checkout' and metric = 'purchase' and window_name = 'hourly' and segment is null order by 1, 2\""
                 ),
             ),
-            ("a prompt; \\d lists the tables", format!("{program} sql --lake {lake}")),
             (
                 "why records could not be read",
-                format!("{program} sql --lake {lake} \"select reason, count(*) as records, min(detail) as example from dead_letters group by 1 order by 2 desc\""),
+                format!(
+                    "backplane sql --lake {lake} \"select reason, count(*) as records, min(detail) as example from dead_letters group by 1 \
+                     order by 2 desc\""
+                ),
             ),
             (
-                "the same job with another policy for crossovers, into a lake of its own",
-                format!("{program} run {config} --set engine.crossovers=firstVariant --set 'engine.sinks[0].options.url={other_lake}'"),
+                "a prompt for questions of your own; \\d lists the tables",
+                format!("backplane sql --lake {lake}"),
             ),
-            ("what the configuration promises", format!("{program} validate {config}")),
-            ("what is planted, in full", format!("cat {}", quoted(&events))),
+            (
+                "the lake's events once more, with crossovers counted for their first variant",
+                format!(
+                    "backplane replay --from {lake} -c {config} --set engine.crossovers=firstVariant --set 'engine.sinks=[{{ type: terminal }}]'"
+                ),
+            ),
+            (
+                "what the configuration promises",
+                format!("backplane validate {config}"),
+            ),
+            (
+                "the whole job again, into a lake of its own",
+                format!("backplane run {config} --set {other_lake} --set {other_letters}"),
+            ),
         ];
-        let lines: Vec<String> = commands.iter().flat_map(|(what, command)| [style(format!("# {what}")).dim().to_string(), command.clone()]).collect();
+        let mut lines: Vec<String> = program
+            .map(|program| format!("alias backplane={}", quoted(program)))
+            .into_iter()
+            .collect();
+        for (what, command) in commands {
+            lines.push(style(format!("# {what}")).dim().to_string());
+            lines.push(command);
+        }
         section("Try next", &lines)
     }
 
@@ -202,7 +306,11 @@ impl Page<'_> {
     fn variants(&self) -> impl Iterator<Item = (&Experiment, &Variant, String)> {
         self.findings.experiments.iter().flat_map(|experiment| {
             experiment.variants.iter().enumerate().map(move |(index, variant)| {
-                let name = if index == 0 { experiment.name.clone() } else { String::new() };
+                let name = if index == 0 {
+                    experiment.name.clone()
+                } else {
+                    String::new()
+                };
                 (experiment, variant, name)
             })
         })
@@ -221,14 +329,21 @@ fn story(experiment: &Experiment, truth: &ExperimentTruth) -> Option<String> {
         Fault::None => None,
         Fault::BrokenAllocation => {
             let variant = experiment.control.clone().unwrap_or_default();
-            let share = |shares: &std::collections::BTreeMap<String, f64>| percent(shares.get(&variant).copied().unwrap_or(0.0));
+            let share = |shares: &BTreeMap<String, f64>| percent(shares.get(&variant).copied().unwrap_or(0.0));
             let (real, declared) = (share(&truth.real_shares), share(&truth.declared_shares));
-            Some(format!("a broken allocation: {real} of the subjects get {variant}, where {declared} is declared"))
+            Some(format!(
+                "a broken allocation: {real} of the subjects get {variant}, where {declared} is declared"
+            ))
         }
         Fault::RealEffect => Some(format!("a real effect: {}", lifts.join(", "))),
         Fault::ReadEarly => {
             let planned = truth.planned_subjects_per_variant.unwrap_or(0).max(1);
-            let has = experiment.variants.iter().map(|variant| variant.subjects).min().unwrap_or(0);
+            let has = experiment
+                .variants
+                .iter()
+                .map(|variant| variant.subjects)
+                .min()
+                .unwrap_or(0);
             Some(format!(
                 "read too early: {}, a small effect of which chance could be the cause, with {} of the planned {} in each variant",
                 lifts.join(", "),
@@ -252,7 +367,11 @@ fn section(title: &str, lines: &[String]) -> String {
 /// A word as a shell reads it.
 fn quoted(word: &str) -> String {
     let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:=@%+,".contains(letter);
-    if !word.is_empty() && word.chars().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, StringArray};
+use arrow::compute::cast;
 use arrow::csv;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
@@ -27,8 +28,11 @@ const NULL: &str = "null";
 pub enum RowWriter<W: Write + Send> {
     /// Gathers all rows, because the widths of the columns depend on them.
     Table { schema: SchemaRef, batches: Vec<RecordBatch>, output: W, width: Option<usize> },
+    /// Needs every value on one line of text.
     Csv { schema: SchemaRef, writer: Box<csv::Writer<BufWriter<W>>> },
-    Json(Box<LineDelimitedWriter<BufWriter<W>>>),
+    /// One object a line.
+    Json { schema: SchemaRef, writer: Box<LineDelimitedWriter<BufWriter<W>>> },
+    /// As it is.
     Parquet(Box<ArrowWriter<BufWriter<W>>>),
 }
 
@@ -36,9 +40,11 @@ impl<W: Write + Send> RowWriter<W> {
     /// A writer of rows of this schema; a table's lines are cut to `width`, if there is one.
     pub fn new(format: RowFormat, schema: SchemaRef, output: W, width: Option<usize>) -> Result<Self, CliError> {
         Ok(match format {
-            RowFormat::Table => RowWriter::Table { schema, batches: Vec::new(), output, width },
+            RowFormat::Table => {
+                RowWriter::Table { schema: Texts::Binary.schema(&schema), batches: Vec::new(), output, width }
+            }
             RowFormat::Csv => {
-                let schema = flat(&schema);
+                let schema = Texts::BinaryAndNested.schema(&schema);
                 let mut writer = csv::WriterBuilder::new().with_header(true).build(BufWriter::new(output));
                 // the header comes also where there are no rows
                 writer.write(&RecordBatch::new_empty(Arc::clone(&schema))).map_err(unwritable)?;
@@ -46,7 +52,8 @@ impl<W: Write + Send> RowWriter<W> {
             }
             RowFormat::Json => {
                 let builder = WriterBuilder::new().with_explicit_nulls(true);
-                RowWriter::Json(Box::new(builder.build(BufWriter::new(output))))
+                let writer = Box::new(builder.build(BufWriter::new(output)));
+                RowWriter::Json { schema: Texts::Binary.schema(&schema), writer }
             }
             RowFormat::Parquet => {
                 let properties = WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::default())).build();
@@ -59,17 +66,18 @@ impl<W: Write + Send> RowWriter<W> {
     /// Takes rows.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<(), CliError> {
         match self {
-            RowWriter::Table { batches, .. } => {
-                batches.push(batch.clone());
+            RowWriter::Table { schema, batches, .. } => {
+                batches.push(Texts::Binary.batch(schema, batch).map_err(unwritable)?);
                 Ok(())
             }
             RowWriter::Csv { schema, writer } => {
-                let columns = batch.columns().iter().zip(batch.schema_ref().fields());
-                let columns = columns.map(|(column, field)| flattened(column, field)).collect::<Result<Vec<_>, _>>();
-                let batch = columns.and_then(|columns| RecordBatch::try_new(Arc::clone(schema), columns));
+                let batch = Texts::BinaryAndNested.batch(schema, batch);
                 batch.and_then(|batch| writer.write(&batch)).map_err(unwritable)
             }
-            RowWriter::Json(writer) => writer.write(batch).map_err(unwritable),
+            RowWriter::Json { schema, writer } => {
+                let batch = Texts::Binary.batch(schema, batch);
+                batch.and_then(|batch| writer.write(&batch)).map_err(unwritable)
+            }
             RowWriter::Parquet(writer) => writer.write(batch).map_err(unwritable_parquet),
         }
     }
@@ -84,7 +92,7 @@ impl<W: Write + Send> RowWriter<W> {
                 output.write_all(text.as_bytes()).and_then(|()| output.flush()).map_err(CliError::Output)
             }
             RowWriter::Csv { writer, .. } => flush(writer.into_inner()).map_err(CliError::Output),
-            RowWriter::Json(mut writer) => {
+            RowWriter::Json { mut writer, .. } => {
                 writer.finish().map_err(unwritable)?;
                 flush(writer.into_inner()).map_err(CliError::Output)
             }
@@ -118,18 +126,59 @@ fn unwritable_parquet(error: ParquetError) -> CliError {
     }
 }
 
-/// The schema in which structs, lists and maps are texts of JSON, which CSV can hold.
-fn flat(schema: &Schema) -> SchemaRef {
-    let fields = schema.fields().iter().map(|field| {
-        if field.data_type().is_nested() { Arc::new(Field::new(field.name(), DataType::Utf8, true)) } else { Arc::clone(field) }
-    });
-    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+/// What a format cannot hold, or people cannot read, becomes text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Texts {
+    /// Binary values only.
+    Binary,
+    /// Binary values, and structs, lists and maps as JSON.
+    BinaryAndNested,
 }
 
-fn flattened(column: &ArrayRef, field: &Arc<Field>) -> Result<ArrayRef, ArrowError> {
-    if !field.data_type().is_nested() {
-        return Ok(Arc::clone(column));
+impl Texts {
+    fn takes(self, data_type: &DataType) -> bool {
+        is_binary(data_type) || self == Texts::BinaryAndNested && data_type.is_nested()
     }
+
+    fn schema(self, schema: &Schema) -> SchemaRef {
+        let fields = schema.fields().iter().map(|field| {
+            if self.takes(field.data_type()) {
+                Arc::new(Field::new(field.name(), DataType::Utf8, true))
+            } else {
+                Arc::clone(field)
+            }
+        });
+        Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+    }
+
+    fn batch(self, schema: &SchemaRef, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+        let columns = batch.columns().iter().zip(batch.schema_ref().fields()).map(|(column, field)| {
+            match field.data_type() {
+                data_type if is_binary(data_type) => binary_as_text(column),
+                data_type if self.takes(data_type) => nested_as_json(column, field),
+                _ => Ok(Arc::clone(column)),
+            }
+        });
+        RecordBatch::try_new(Arc::clone(schema), columns.collect::<Result<Vec<_>, _>>()?)
+    }
+}
+
+fn is_binary(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Binary | DataType::BinaryView | DataType::LargeBinary)
+}
+
+/// The text that the bytes are, else `\x` and their digits.
+fn binary_as_text(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    let column = cast(column, &DataType::LargeBinary)?;
+    let texts = column.as_binary::<i64>().iter().map(|bytes| {
+        let bytes = bytes?;
+        let digits = || bytes.iter().fold("\\x".to_owned(), |text, byte| format!("{text}{byte:02x}"));
+        Some(std::str::from_utf8(bytes).map_or_else(|_| digits(), str::to_owned))
+    });
+    Ok(Arc::new(texts.collect::<StringArray>()))
+}
+
+fn nested_as_json(column: &ArrayRef, field: &Arc<Field>) -> Result<ArrayRef, ArrowError> {
     let options = EncoderOptions::default().with_explicit_nulls(true);
     let mut encoder = make_encoder(field, column.as_ref(), &options)?;
     let mut texts = Vec::with_capacity(column.len());
@@ -148,7 +197,7 @@ fn flattened(column: &ArrayRef, field: &Arc<Field>) -> Result<ArrayRef, ArrowErr
 fn table(schema: &Schema, batches: &[RecordBatch], width: Option<usize>) -> Result<Vec<String>, ArrowError> {
     let mut table = TextTable::new();
     for field in schema.fields() {
-        table = if is_number(field.data_type()) { table.right(field.name()) } else { table.left(field.name()) };
+        table = if field.data_type().is_numeric() { table.right(field.name()) } else { table.left(field.name()) };
     }
     let options = FormatOptions::default().with_null(NULL);
     for batch in batches {
@@ -162,10 +211,6 @@ fn table(schema: &Schema, batches: &[RecordBatch], width: Option<usize>) -> Resu
     Ok(table.cut(width))
 }
 
-fn is_number(data_type: &DataType) -> bool {
-    data_type.is_numeric()
-}
-
 /// A text that cannot break the table or move the cursor.
 fn one_line(text: &str) -> String {
     if !text.contains(char::is_control) {
@@ -176,7 +221,7 @@ fn one_line(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{Float64Array, StructArray};
+    use arrow::array::{BinaryArray, Float64Array, StructArray};
 
     use super::*;
 
@@ -208,6 +253,17 @@ mod tests {
     }
 
     #[test]
+    fn bytes_are_the_text_that_they_are_else_digits() {
+        let bytes: ArrayRef = Arc::new(BinaryArray::from(vec![Some(&b"not json"[..]), Some(&[0xff, 0x0a][..]), None]));
+        let batch = RecordBatch::try_from_iter_with_nullable([("raw", bytes, true)]).unwrap();
+        let mut text = Vec::new();
+        let mut writer = RowWriter::new(RowFormat::Csv, batch.schema(), &mut text, None).unwrap();
+        writer.write(&batch).unwrap();
+        writer.finish().unwrap();
+        assert_eq!(String::from_utf8(text).unwrap(), "raw\nnot json\n\\xff0a\n\"\"\n");
+    }
+
+    #[test]
     fn csv_without_rows_has_its_header() {
         let mut bytes = Vec::new();
         RowWriter::new(RowFormat::Csv, rows().schema(), &mut bytes, None).unwrap().finish().unwrap();
@@ -227,7 +283,7 @@ mod tests {
     fn a_table_aligns_numbers_and_keeps_rows_on_one_line() {
         insta::assert_snapshot!(written(RowFormat::Table, Some(40)), @r"
         name        value  stats
-        ──────────  ─────  ───────────
+        ──────────  ─────  ────────────
         a,b           0.1  {mean: 0.1}
         null          1.0  {mean: 1.0}
         two\nlines   null  {mean: null}

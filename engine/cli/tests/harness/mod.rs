@@ -1,0 +1,105 @@
+//! Runs the built binary in a folder of its own.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+/// A folder that a program runs in, gone at the end of the test.
+pub struct Sandbox {
+    folder: tempfile::TempDir,
+}
+
+/// What a program did.
+#[derive(Debug)]
+pub struct Run {
+    pub status: i32,
+    pub output: String,
+    pub errors: String,
+}
+
+impl Run {
+    /// The last line on standard error.
+    pub fn last_error(&self) -> &str {
+        self.errors.lines().last().unwrap_or_default()
+    }
+}
+
+impl From<Output> for Run {
+    fn from(output: Output) -> Self {
+        Run {
+            status: output.status.code().unwrap_or(-1),
+            output: String::from_utf8_lossy(&output.stdout).into_owned(),
+            errors: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+impl Sandbox {
+    pub fn new() -> Self {
+        Sandbox { folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// With a file in it.
+    pub fn with(self, name: &str, text: &str) -> Self {
+        fs::write(self.path(name), text).unwrap();
+        self
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The names in the folder, sorted.
+    pub fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.folder.path()).unwrap();
+        let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    pub fn run(&self, args: &[&str]) -> Run {
+        self.command(args).stdin(Stdio::null()).output().unwrap().into()
+    }
+
+    /// What it wrote to standard output, as bytes.
+    pub fn run_bytes(&self, args: &[&str]) -> Vec<u8> {
+        self.command(args).stdin(Stdio::null()).output().unwrap().stdout
+    }
+
+    pub fn run_with_input(&self, args: &[&str], input: &str) -> Run {
+        let mut child = self.spawn(args, Stdio::piped());
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        child.wait_with_output().unwrap().into()
+    }
+
+    /// Nobody reads standard output.
+    pub fn run_without_reader(&self, args: &[&str]) -> Run {
+        let mut child = self.spawn(args, Stdio::null());
+        drop(child.stdout.take());
+        child.wait_with_output().unwrap().into()
+    }
+
+    /// Sends SIGTERM after a while.
+    #[cfg(unix)]
+    pub fn run_until_interrupted(&self, args: &[&str], after: Duration) -> Run {
+        let child = self.spawn(args, Stdio::null());
+        std::thread::sleep(after);
+        let sent = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+        child.wait_with_output().unwrap().into()
+    }
+
+    fn spawn(&self, args: &[&str], input: Stdio) -> std::process::Child {
+        self.command(args).stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_backplane"));
+        command.args(args).current_dir(self.folder.path()).env_remove("RUST_LOG").env("NO_COLOR", "1");
+        // only what is said by the commands, not the log lines beside it
+        command.env("RUST_LOG", if args.contains(&"json") { "backplane=info" } else { "off" });
+        command
+    }
+}
