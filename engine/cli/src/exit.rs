@@ -63,7 +63,10 @@ pub enum CliError {
 impl CliError {
     /// A file or folder that cannot be used.
     pub fn file(place: impl std::fmt::Display, source: io::Error) -> Self {
-        CliError::File { place: place.to_string(), source }
+        CliError::File {
+            place: place.to_string(),
+            source,
+        }
     }
 
     /// A defect.
@@ -74,7 +77,9 @@ impl CliError {
     /// The exit status: 2 where the command line or the configuration must change, 1 where something failed.
     fn status(&self) -> u8 {
         match self {
-            CliError::Usage(_) | CliError::Configuration(_) | CliError::Generator(GeneratorError::InvalidConfig { .. }) => 2,
+            CliError::Usage(_)
+            | CliError::Configuration(_)
+            | CliError::Generator(GeneratorError::InvalidConfig { .. }) => 2,
             CliError::Connector(error) => of_fault(error.fault()),
             // by the time a job runs its queries have been planned, so it was the data that one of them failed on
             CliError::Job(RuntimeError::Query { .. }) => 1,
@@ -98,7 +103,14 @@ fn of_fault(fault: Fault) -> u8 {
 /// A name that is wrong is the command line's fault, a full disk is not.
 fn of_io(error: &io::Error) -> u8 {
     use io::ErrorKind::{AlreadyExists, IsADirectory, NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem};
-    let names_wrong = [AlreadyExists, IsADirectory, NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem];
+    let names_wrong = [
+        AlreadyExists,
+        IsADirectory,
+        NotADirectory,
+        NotFound,
+        PermissionDenied,
+        ReadOnlyFilesystem,
+    ];
     if names_wrong.contains(&error.kind()) { 2 } else { 1 }
 }
 
@@ -144,10 +156,29 @@ mod tests {
         assert_eq!(status(ConnectorError::invalid("file", "there is no such file")), 2);
         assert_eq!(status(ConnectorError::damaged("file", "it breaks off")), 1);
         assert_eq!(status(RuntimeError::Configuration("no".into())), 2);
-        assert_eq!(status(RuntimeError::Query { name: "q".into(), message: "division by zero".into() }), 1);
-        assert_eq!(status(QueryError::Invalid { message: "no".into(), position: None, suggestion: None }), 1);
-        assert_eq!(status(CliError::file("x", io::Error::from(io::ErrorKind::PermissionDenied))), 2);
-        assert_eq!(status(CliError::file("x", io::Error::from(io::ErrorKind::StorageFull))), 1);
+        assert_eq!(
+            status(RuntimeError::Query {
+                name: "q".into(),
+                message: "division by zero".into()
+            }),
+            1
+        );
+        assert_eq!(
+            status(QueryError::Invalid {
+                message: "no".into(),
+                position: None,
+                suggestion: None
+            }),
+            1
+        );
+        assert_eq!(
+            status(CliError::file("x", io::Error::from(io::ErrorKind::PermissionDenied))),
+            2
+        );
+        assert_eq!(
+            status(CliError::file("x", io::Error::from(io::ErrorKind::StorageFull))),
+            1
+        );
     }
 
     #[test]

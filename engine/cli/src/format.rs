@@ -65,7 +65,11 @@ pub fn bytes(bytes: u64) -> String {
         unit += 1;
     }
     let name = UNITS.get(unit).copied().unwrap_or_default();
-    if unit == 0 { format!("{bytes} B") } else { format!("{amount:.1} {name}") }
+    if unit == 0 {
+        format!("{bytes} B")
+    } else {
+        format!("{amount:.1} {name}")
+    }
 }
 
 /// A length of wall-clock time.

@@ -15,7 +15,10 @@ const INTERRUPTED: i32 = 130;
 /// # Errors
 /// The system does not let us listen.
 pub fn stop_flag() -> Result<Arc<AtomicBool>, CliError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(listening)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()
+        .map_err(listening)?;
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
     let (ready, is_ready) = std::sync::mpsc::channel();
@@ -28,13 +31,19 @@ pub fn stop_flag() -> Result<Arc<AtomicBool>, CliError> {
             drop(ready.send(Ok(())));
             while signals.next().await {
                 if flag.swap(true, Ordering::Relaxed) {
-                    let _ = writeln!(io::stderr(), "interrupted again: stopping at once, what was not written yet is lost");
+                    let _ = writeln!(
+                        io::stderr(),
+                        "interrupted again: stopping at once, what was not written yet is lost"
+                    );
                     std::process::exit(INTERRUPTED);
                 }
             }
         });
     };
-    thread::Builder::new().name("signals".to_owned()).spawn(listen).map_err(listening)?;
+    thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(listen)
+        .map_err(listening)?;
     match is_ready.recv() {
         Ok(Ok(())) => Ok(stop),
         Ok(Err(error)) => Err(listening(error)),
@@ -56,7 +65,10 @@ struct Signals {
 impl Signals {
     fn new() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
     }
 
     /// Waits for the next signal; false if none can come any more.

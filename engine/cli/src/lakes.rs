@@ -77,7 +77,11 @@ pub fn of_config(config: &Config) -> Option<&StorageUrl> {
 
 /// Delta's storage needs a runtime with several threads.
 fn runtime() -> Result<Runtime, CliError> {
-    let built = Builder::new_multi_thread().worker_threads(2).thread_name("query").enable_all().build();
+    let built = Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("query")
+        .enable_all()
+        .build();
     built.map_err(|error| CliError::file("the threads for queries cannot be started", error))
 }
 

@@ -16,8 +16,16 @@ const ELSEWHERE: &str = "error,backplane=info";
 /// # Errors
 /// [`CliError::Usage`] for a filter that is none.
 pub fn start(args: &LoggingArgs, terminal: &Terminal) -> Result<LogFormat, CliError> {
-    let usual = if terminal.shows_errors() { ON_A_TERMINAL } else { ELSEWHERE };
-    let wanted = args.filter.as_deref().filter(|filter| !filter.trim().is_empty()).unwrap_or(usual);
+    let usual = if terminal.shows_errors() {
+        ON_A_TERMINAL
+    } else {
+        ELSEWHERE
+    };
+    let wanted = args
+        .filter
+        .as_deref()
+        .filter(|filter| !filter.trim().is_empty())
+        .unwrap_or(usual);
     let filter = EnvFilter::try_new(wanted).map_err(|_| {
         CliError::Usage(format!("{wanted} is no log filter; give error, warn, info, debug or trace, or directives such as warn,backplane=debug"))
     })?;
@@ -28,7 +36,12 @@ pub fn start(args: &LoggingArgs, terminal: &Terminal) -> Result<LogFormat, CliEr
         .with_writer(move || for_writer.errors());
     let started = match args.log_format {
         LogFormat::Text => lines.with_target(false).try_init(),
-        LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init(),
+        LogFormat::Json => lines
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(false)
+            .try_init(),
     };
     started.map_err(CliError::internal)?;
     Ok(args.log_format)

@@ -27,8 +27,7 @@ fn main() -> ExitCode {
     // clap prints help and what is wrong with the command line, and ends with 0 or 2
     let cli = args::Cli::parse();
     let terminal = terminal::Terminal::new();
-    let result = logging::start(&cli.logging, &terminal).and_then(|log_format| {
-        commands::execute(cli.command, &commands::Context { terminal, log_format })
-    });
+    let result = logging::start(&cli.logging, &terminal)
+        .and_then(|log_format| commands::execute(cli.command, &commands::Context { terminal, log_format }));
     exit::conclude(result)
 }

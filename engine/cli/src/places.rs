@@ -63,7 +63,10 @@ mod tests {
         let mut places = Places::default();
         places.writes("sink results", &dir.path().join("out.ndjson")).unwrap();
         places.writes("sink lake", &dir.path().join("lake")).unwrap();
-        let refused = places.writes("the dead-letter file", &dir.path().join("sub/../out.ndjson")).unwrap_err().to_string();
+        let refused = places
+            .writes("the dead-letter file", &dir.path().join("sub/../out.ndjson"))
+            .unwrap_err()
+            .to_string();
         assert!(refused.contains("which is that of sink results"), "{refused}");
     }
 

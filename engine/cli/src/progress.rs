@@ -33,7 +33,13 @@ impl ProgressReport {
     pub fn new(terminal: &Terminal) -> Self {
         let line = terminal.shows_errors().then(|| terminal.start_line());
         let every = if line.is_some() { LINE_EVERY } else { LOG_EVERY };
-        ProgressReport { terminal: terminal.clone(), line, every, last: Instant::now(), speed: Speed::default() }
+        ProgressReport {
+            terminal: terminal.clone(),
+            line,
+            every,
+            last: Instant::now(),
+            speed: Speed::default(),
+        }
     }
 }
 
@@ -68,12 +74,23 @@ impl Speed {
     /// Records per second, now that there are `records`.
     fn at(&mut self, now: Instant, records: u64) -> u64 {
         self.samples.push_back((now, records));
-        while self.samples.len() > 2 && self.samples.get(1).is_some_and(|(at, _)| now.saturating_duration_since(*at) >= SPEED_OVER) {
+        while self.samples.len() > 2
+            && self
+                .samples
+                .get(1)
+                .is_some_and(|(at, _)| now.saturating_duration_since(*at) >= SPEED_OVER)
+        {
             self.samples.pop_front();
         }
-        let Some((since, before)) = self.samples.front() else { return 0 };
+        let Some((since, before)) = self.samples.front() else {
+            return 0;
+        };
         let seconds = now.saturating_duration_since(*since).as_secs_f64();
-        if seconds <= 0.0 { 0 } else { (records.saturating_sub(*before) as f64 / seconds) as u64 }
+        if seconds <= 0.0 {
+            0
+        } else {
+            (records.saturating_sub(*before) as f64 / seconds) as u64
+        }
     }
 }
 
@@ -141,7 +158,11 @@ mod tests {
 
     fn progress(bounded: bool) -> Progress {
         Progress {
-            counters: Counters { records: 1_234_567, late: 12, ..Counters::default() },
+            counters: Counters {
+                records: 1_234_567,
+                late: 12,
+                ..Counters::default()
+            },
             watermark: EventTime(1_767_571_200_000_000),
             last_event_time: EventTime(1_767_571_230_000_000),
             subjects: 10,

@@ -14,13 +14,22 @@ use backplane_runtime::Ending;
 /// # Errors
 /// What the job ends with.
 pub fn run(assembled: Assembled, context: &Context) -> Result<Summary, CliError> {
-    let Assembled { mut job, tally, dead_letters } = assembled;
+    let Assembled {
+        mut job,
+        tally,
+        dead_letters,
+    } = assembled;
     let stop = interrupt::stop_flag()?;
     let mut report = ProgressReport::new(&context.terminal);
     let ending = job.run(&stop, &mut report);
     // the line of progress goes before anything else is said
     drop(report);
-    Ok(Summary { ending: ending?, progress: job.progress(), counts: tally.counts(), dead_letters })
+    Ok(Summary {
+        ending: ending?,
+        progress: job.progress(),
+        counts: tally.counts(),
+        dead_letters,
+    })
 }
 
 /// The outcome of a job.

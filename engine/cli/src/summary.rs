@@ -45,7 +45,10 @@ impl Summary {
             counted(self.counts.experiments.len() as u64, "experiment"),
             counted(self.progress.subjects as u64, "subject"),
             match self.ending {
-                Ending::Exhausted => format!("{} closed, all results final", counted(self.counts.windows.len() as u64, "window")),
+                Ending::Exhausted => format!(
+                    "{} closed, all results final",
+                    counted(self.counts.windows.len() as u64, "window")
+                ),
                 Ending::Stopped => format!(
                     "{} closed, results complete up to {}",
                     counted(self.counts.windows.len() as u64, "window"),
@@ -61,7 +64,10 @@ impl Summary {
         ));
         if counters.dead_letters > 0 {
             let reasons = self.counts.commonest_reasons(REASONS);
-            let mut reasons: Vec<String> = reasons.iter().map(|(reason, count)| format!("{} {reason}", grouped(*count))).collect();
+            let mut reasons: Vec<String> = reasons
+                .iter()
+                .map(|(reason, count)| format!("{} {reason}", grouped(*count)))
+                .collect();
             if self.counts.dead_letters.len() > REASONS {
                 reasons.push("others".to_owned());
             }
@@ -137,13 +143,23 @@ mod tests {
             bounded: true,
         };
         let counts = Counts {
-            dead_letters: [("invalid_json", 150), ("empty_id", 40), ("wrong_type", 6), ("too_deep", 4)]
-                .map(|(reason, count)| (reason.to_owned(), count))
-                .into(),
+            dead_letters: [
+                ("invalid_json", 150),
+                ("empty_id", 40),
+                ("wrong_type", 6),
+                ("too_deep", 4),
+            ]
+            .map(|(reason, count)| (reason.to_owned(), count))
+            .into(),
             windows: [("hourly".to_owned(), 0)].into(),
             experiments: ["a".to_owned(), "b".to_owned()].into(),
         };
-        let summary = Summary { ending: Ending::Exhausted, progress, counts, dead_letters: "dead-letters.ndjson".into() };
+        let summary = Summary {
+            ending: Ending::Exhausted,
+            progress,
+            counts,
+            dead_letters: "dead-letters.ndjson".into(),
+        };
         insta::assert_snapshot!(summary.lines().join("\n"), @r"
         done: 199,800 records in 2.0 s, 99,900 a second
         2 experiments with 60,000 subjects; 1 window closed, all results final

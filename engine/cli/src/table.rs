@@ -36,13 +36,19 @@ impl TextTable {
 
     /// With a column of texts.
     pub fn left(mut self, heading: impl Into<String>) -> Self {
-        self.columns.push(Column { heading: heading.into(), alignment: Alignment::Left });
+        self.columns.push(Column {
+            heading: heading.into(),
+            alignment: Alignment::Left,
+        });
         self
     }
 
     /// With a column of numbers.
     pub fn right(mut self, heading: impl Into<String>) -> Self {
-        self.columns.push(Column { heading: heading.into(), alignment: Alignment::Right });
+        self.columns.push(Column {
+            heading: heading.into(),
+            alignment: Alignment::Right,
+        });
         self
     }
 
@@ -55,7 +61,11 @@ impl TextTable {
     pub fn folded(&self, width: usize) -> Vec<String> {
         let widths = self.widths();
         let keys: Vec<usize> = (0..self.keys).collect();
-        let key_width: usize = keys.iter().filter_map(|column| widths.get(*column)).map(|width| width + GAP.len()).sum();
+        let key_width: usize = keys
+            .iter()
+            .filter_map(|column| widths.get(*column))
+            .map(|width| width + GAP.len())
+            .sum();
         let mut lines = Vec::new();
         let mut group = keys.clone();
         let mut used = key_width;
@@ -85,19 +95,36 @@ impl TextTable {
 
     fn widths(&self) -> Vec<usize> {
         let of_column = |(index, column): (usize, &Column)| {
-            let cells = self.rows.iter().filter_map(|row| row.get(index)).map(|cell| measure_text_width(cell));
-            cells.chain([measure_text_width(&column.heading)]).max().unwrap_or_default()
+            let cells = self
+                .rows
+                .iter()
+                .filter_map(|row| row.get(index))
+                .map(|cell| measure_text_width(cell));
+            cells
+                .chain([measure_text_width(&column.heading)])
+                .max()
+                .unwrap_or_default()
         };
         self.columns.iter().enumerate().map(of_column).collect()
     }
 
     fn lines(&self, shown: &[usize], widths: &[usize]) -> Vec<String> {
-        let heading = |column: &usize| self.columns.get(*column).map(|column| column.heading.as_str()).unwrap_or_default();
+        let heading = |column: &usize| {
+            self.columns
+                .get(*column)
+                .map(|column| column.heading.as_str())
+                .unwrap_or_default()
+        };
         let rule = |column: &usize| "─".repeat(widths.get(*column).copied().unwrap_or_default());
         let rules: Vec<String> = shown.iter().map(rule).collect();
-        let mut lines = vec![self.line(shown, widths, heading), style(rules.join(GAP)).dim().to_string()];
+        let mut lines = vec![
+            self.line(shown, widths, heading),
+            style(rules.join(GAP)).dim().to_string(),
+        ];
         for row in &self.rows {
-            lines.push(self.line(shown, widths, |column| row.get(*column).map(String::as_str).unwrap_or_default()));
+            lines.push(self.line(shown, widths, |column| {
+                row.get(*column).map(String::as_str).unwrap_or_default()
+            }));
         }
         lines
     }
@@ -106,7 +133,10 @@ impl TextTable {
         let mut line = String::new();
         for (index, column) in shown.iter().enumerate() {
             let width = widths.get(*column).copied().unwrap_or_default();
-            let alignment = self.columns.get(*column).map_or(Alignment::Left, |column| column.alignment);
+            let alignment = self
+                .columns
+                .get(*column)
+                .map_or(Alignment::Left, |column| column.alignment);
             let cell = truncate_str(text(column), width, "…");
             if index > 0 {
                 line.push_str(GAP);
@@ -124,7 +154,10 @@ fn fit(widths: &mut [usize], width: usize) {
     let available = width.saturating_sub(gaps);
     let total_with = |most: usize| widths.iter().map(|width| (*width).min(most)).sum::<usize>();
     let widest = widths.iter().copied().max().unwrap_or_default();
-    let most = (NARROWEST..=widest).rev().find(|most| total_with(*most) <= available).unwrap_or(NARROWEST);
+    let most = (NARROWEST..=widest)
+        .rev()
+        .find(|most| total_with(*most) <= available)
+        .unwrap_or(NARROWEST);
     for column in widths.iter_mut() {
         *column = (*column).min(most);
     }
@@ -135,7 +168,11 @@ mod tests {
     use super::*;
 
     fn table() -> TextTable {
-        let mut table = TextTable::new().key("experiment").left("variant").right("subjects").right("share");
+        let mut table = TextTable::new()
+            .key("experiment")
+            .left("variant")
+            .right("subjects")
+            .right("share");
         table.row(["checkout", "control", "1,024", "50.1%"].map(str::to_owned));
         table.row(["", "treatment", "998", "49.9%"].map(str::to_owned));
         table

@@ -35,7 +35,10 @@ impl Tally {
 
     /// The outlet that counts.
     pub fn outlet(&self) -> Outlet {
-        Outlet::new(Box::new(TallySink { tally: self.clone() }), [Table::DeadLetters, Table::AssignmentCounts])
+        Outlet::new(
+            Box::new(TallySink { tally: self.clone() }),
+            [Table::DeadLetters, Table::AssignmentCounts],
+        )
     }
 
     // a holder that panicked left whole counts behind
@@ -47,7 +50,11 @@ impl Tally {
 impl Counts {
     /// The commonest reasons first, at most `most` of them.
     pub fn commonest_reasons(&self, most: usize) -> Vec<(&str, u64)> {
-        let mut reasons: Vec<(&str, u64)> = self.dead_letters.iter().map(|(reason, count)| (reason.as_str(), *count)).collect();
+        let mut reasons: Vec<(&str, u64)> = self
+            .dead_letters
+            .iter()
+            .map(|(reason, count)| (reason.as_str(), *count))
+            .collect();
         reasons.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         reasons.truncate(most);
         reasons
@@ -62,7 +69,9 @@ impl Counts {
         }
         let experiments = batch.column_by_name("experiment")?.as_string_opt::<i32>()?;
         let names = batch.column_by_name("window_name")?.as_string_opt::<i32>()?;
-        let starts = batch.column_by_name("window_start")?.as_primitive_opt::<TimestampMicrosecondType>()?;
+        let starts = batch
+            .column_by_name("window_start")?
+            .as_primitive_opt::<TimestampMicrosecondType>()?;
         let finals = batch.column_by_name("is_final")?.as_boolean_opt()?;
         for row in 0..batch.num_rows() {
             if !self.experiments.contains(experiments.value(row)) {
@@ -86,7 +95,9 @@ impl Sink for TallySink {
     }
 
     fn accept(&mut self, output: &Output) -> Result<(), ConnectorError> {
-        let Output::Rows { table, batch } = output else { return Ok(()) };
+        let Output::Rows { table, batch } = output else {
+            return Ok(());
+        };
         let counted = self.tally.lock().add(*table, batch);
         counted.ok_or_else(|| ConnectorError::internal("summary", format!("rows of {} lack a column", table.name())))
     }
@@ -116,12 +127,23 @@ mod tests {
             detail: "it is".to_owned(),
             raw: b"{".to_vec(),
         };
-        let letters = [letter(BadReason::EmptyId), letter(BadReason::InvalidJson), letter(BadReason::InvalidJson)];
+        let letters = [
+            letter(BadReason::EmptyId),
+            letter(BadReason::InvalidJson),
+            letter(BadReason::InvalidJson),
+        ];
         let batch = dead_letter_rows(&letters, 0).unwrap();
         let tally = Tally::default();
         let mut sink = TallySink { tally: tally.clone() };
-        sink.accept(&Output::Rows { table: Table::DeadLetters, batch }).unwrap();
-        assert_eq!(tally.counts().commonest_reasons(5), [("invalid_json", 2), ("empty_id", 1)]);
+        sink.accept(&Output::Rows {
+            table: Table::DeadLetters,
+            batch,
+        })
+        .unwrap();
+        assert_eq!(
+            tally.counts().commonest_reasons(5),
+            [("invalid_json", 2), ("empty_id", 1)]
+        );
         assert_eq!(tally.counts().commonest_reasons(1), [("invalid_json", 2)]);
     }
 }

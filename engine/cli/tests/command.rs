@@ -16,21 +16,35 @@ const OUTCOME: &str = r#"{"eventId":"e-2","timestamp":"2026-01-05T09:31:00+00:00
 fn an_unknown_command_is_answered_with_the_nearest_one() {
     let run = Sandbox::new().run(&["rum", "job.yaml"]);
     assert_eq!(run.status, 2);
-    assert!(run.errors.starts_with("error: unrecognized subcommand 'rum'"), "{}", run.errors);
-    assert!(run.errors.contains("a similar subcommand exists: 'run'"), "{}", run.errors);
+    assert!(
+        run.errors.starts_with("error: unrecognized subcommand 'rum'"),
+        "{}",
+        run.errors
+    );
+    assert!(
+        run.errors.contains("a similar subcommand exists: 'run'"),
+        "{}",
+        run.errors
+    );
 }
 
 #[test]
 fn a_missing_configuration_is_named() {
     let run = Sandbox::new().run(&["run", "job.yaml"]);
-    assert_eq!((run.status, run.errors.as_str()), (2, "error: job.yaml: there is no such file; check the path\n"));
+    assert_eq!(
+        (run.status, run.errors.as_str()),
+        (2, "error: job.yaml: there is no such file; check the path\n")
+    );
 }
 
 #[test]
 fn a_missing_file_of_events_is_named_and_nothing_is_left_behind() {
     let sandbox = Sandbox::new().with("job.yaml", JOB);
     let run = sandbox.run(&["run", "job.yaml"]);
-    assert_eq!((run.status, run.errors.as_str()), (2, "error: file: events.ndjson: there is no such file\n"));
+    assert_eq!(
+        (run.status, run.errors.as_str()),
+        (2, "error: file: events.ndjson: there is no such file\n")
+    );
     assert_eq!(sandbox.names(), ["job.yaml"]);
 }
 
@@ -40,7 +54,10 @@ fn a_folder_in_the_place_of_a_file_is_told() {
     fs::create_dir(sandbox.path("events.ndjson")).unwrap();
     let run = sandbox.run(&["run", "job.yaml"]);
     assert_eq!(run.status, 2);
-    assert_eq!(run.errors, "error: file: events.ndjson is a folder; name its files, e.g. events.ndjson/*.ndjson\n");
+    assert_eq!(
+        run.errors,
+        "error: file: events.ndjson is a folder; name its files, e.g. events.ndjson/*.ndjson\n"
+    );
     assert_eq!(sandbox.names(), ["events.ndjson", "job.yaml"]);
 }
 
@@ -62,7 +79,12 @@ fn a_truncated_archive_fails_the_job_and_no_row_of_it_is_visible() {
     let run = sandbox.run(&["run", "job.yaml"]);
     assert_eq!(run.status, 1, "{}", run.errors);
     let said = run.last_error();
-    assert!(said.starts_with("error: file: events.ndjson.zst is damaged: its Zstandard data breaks off or is corrupt after"), "{said}");
+    assert!(
+        said.starts_with(
+            "error: file: events.ndjson.zst is damaged: its Zstandard data breaks off or is corrupt after"
+        ),
+        "{said}"
+    );
     assert!(!sandbox.path("dead-letters.ndjson").exists());
     let asked = sandbox.run(&["sql", "--lake", "lake", "select count(*) from exposures"]);
     assert_eq!(asked.status, 2, "the lake has rows of half a stream: {}", asked.output);
@@ -71,11 +93,19 @@ fn a_truncated_archive_fails_the_job_and_no_row_of_it_is_visible() {
 #[test]
 fn a_binary_file_ends_in_dead_letters_and_with_strict_in_status_3() {
     let sandbox = Sandbox::new().with("job.yaml", JOB);
-    let bytes: Vec<u8> = (0..4096u32).map(|index| (index * 37 % 251) as u8 | 0x80).chain(*b"\n\xff\xfe\n").collect();
+    let bytes: Vec<u8> = (0..4096u32)
+        .map(|index| (index * 37 % 251) as u8 | 0x80)
+        .chain(*b"\n\xff\xfe\n")
+        .collect();
     fs::write(sandbox.path("events.ndjson"), bytes).unwrap();
     let run = sandbox.run(&["run", "job.yaml", "--strict"]);
     assert_eq!(run.status, 3, "{}", run.errors);
-    assert!(run.errors.contains("2 records could not be read (2 invalid_utf8); they are in dead-letters.ndjson"), "{}", run.errors);
+    assert!(
+        run.errors
+            .contains("2 records could not be read (2 invalid_utf8); they are in dead-letters.ndjson"),
+        "{}",
+        run.errors
+    );
     let letters = fs::read_to_string(sandbox.path("dead-letters.ndjson")).unwrap();
     assert_eq!(letters.lines().count(), 2);
     assert!(letters.contains("events.ndjson:1"), "{letters}");
@@ -83,10 +113,15 @@ fn a_binary_file_ends_in_dead_letters_and_with_strict_in_status_3() {
 
 #[test]
 fn a_misspelt_key_is_told_with_its_place_and_what_was_meant() {
-    let sandbox = Sandbox::new().with("job.yaml", &JOB.replace("sinks", "sinsk")).with("events.ndjson", EXPOSURE);
+    let sandbox = Sandbox::new()
+        .with("job.yaml", &JOB.replace("sinks", "sinsk"))
+        .with("events.ndjson", EXPOSURE);
     let run = sandbox.run(&["run", "job.yaml"]);
     assert_eq!(run.status, 2);
-    assert_eq!(run.last_error(), "job.yaml:4:3: error: engine.sinsk: unknown key \"sinsk\" (did you mean sinks?)");
+    assert_eq!(
+        run.last_error(),
+        "job.yaml:4:3: error: engine.sinsk: unknown key \"sinsk\" (did you mean sinks?)"
+    );
     assert_eq!(sandbox.names(), ["events.ndjson", "job.yaml"]);
 }
 
@@ -98,12 +133,24 @@ fn all_errors_of_a_configuration_are_told_at_once() {
     assert_eq!(run.status, 2);
     let lines: Vec<&str> = run.output.lines().collect();
     assert_eq!(lines.len(), 4, "{}", run.output);
-    for (line, place) in lines.iter().zip(["job.yaml:2:", "job.yaml:3:", "job.yaml:5:", "3 errors and 0 warnings in job.yaml"]) {
+    for (line, place) in lines.iter().zip([
+        "job.yaml:2:",
+        "job.yaml:3:",
+        "job.yaml:5:",
+        "3 errors and 0 warnings in job.yaml",
+    ]) {
         assert!(line.starts_with(place), "{line}");
     }
     let json = sandbox.run(&["validate", "job.yaml", "--format", "json"]);
     let found: serde_json::Value = serde_json::from_str(&json.output).unwrap();
-    assert_eq!((json.status, &found["valid"], found["diagnostics"].as_array().unwrap().len()), (2, &serde_json::json!(false), 3));
+    assert_eq!(
+        (
+            json.status,
+            &found["valid"],
+            found["diagnostics"].as_array().unwrap().len()
+        ),
+        (2, &serde_json::json!(false), 3)
+    );
 }
 
 #[test]
@@ -120,18 +167,28 @@ fn a_wrong_query_of_the_configuration_is_found_before_anything_is_read() {
     assert_eq!(sandbox.names(), ["events.ndjson", "job.yaml"]);
     let validated = sandbox.run(&["validate", "job.yaml"]);
     assert_eq!(validated.status, 2);
-    assert!(validated.output.contains("engine.queries[0].sql"), "{}", validated.output);
+    assert!(
+        validated.output.contains("engine.queries[0].sql"),
+        "{}",
+        validated.output
+    );
 }
 
 #[test]
 fn an_unwritable_target_is_told_before_anything_is_read() {
     let sandbox = Sandbox::new().with("events.ndjson", EXPOSURE);
-    let file = JOB.replace("type: lake, options: { url: lake }", "type: file, options: { path: missing/out.ndjson }");
+    let file = JOB.replace(
+        "type: lake, options: { url: lake }",
+        "type: file, options: { path: missing/out.ndjson }",
+    );
     let run = sandbox.with("file.yaml", &file).run(&["run", "file.yaml"]);
     let told = "error: file: missing/out.ndjson cannot be written: the folder missing does not exist; make it first\n";
     assert_eq!((run.status, run.errors.as_str()), (2, told));
 
-    let sandbox = Sandbox::new().with("events.ndjson", EXPOSURE).with("lake", "a file").with("job.yaml", JOB);
+    let sandbox = Sandbox::new()
+        .with("events.ndjson", EXPOSURE)
+        .with("lake", "a file")
+        .with("job.yaml", JOB);
     let run = sandbox.run(&["run", "job.yaml"]);
     assert_eq!(run.status, 2, "{}", run.errors);
     assert!(run.errors.contains("is a file, not a folder"), "{}", run.errors);
@@ -140,11 +197,19 @@ fn an_unwritable_target_is_told_before_anything_is_read() {
 
 #[test]
 fn an_output_that_is_also_an_input_is_refused() {
-    let text = JOB.replace("type: lake, options: { url: lake }", "type: file, options: { path: ./events.ndjson }");
+    let text = JOB.replace(
+        "type: lake, options: { url: lake }",
+        "type: file, options: { path: ./events.ndjson }",
+    );
     let sandbox = Sandbox::new().with("job.yaml", &text).with("events.ndjson", EXPOSURE);
     let run = sandbox.run(&["run", "job.yaml"]);
     assert_eq!(run.status, 2);
-    assert!(run.errors.contains("which is that of source file; give each a place of its own"), "{}", run.errors);
+    assert!(
+        run.errors
+            .contains("which is that of source file; give each a place of its own"),
+        "{}",
+        run.errors
+    );
     assert_eq!(fs::read_to_string(sandbox.path("events.ndjson")).unwrap(), EXPOSURE);
 }
 
@@ -153,32 +218,58 @@ fn a_checkpoint_that_is_not_kept_cannot_be_restored() {
     let sandbox = Sandbox::new().with("job.yaml", JOB).with("events.ndjson", EXPOSURE);
     let run = sandbox.run(&["run", "job.yaml", "--restore", "latest"]);
     assert_eq!(run.status, 2);
-    assert!(run.errors.starts_with("error: --restore latest: this version keeps no checkpoints"), "{}", run.errors);
+    assert!(
+        run.errors
+            .starts_with("error: --restore latest: this version keeps no checkpoints"),
+        "{}",
+        run.errors
+    );
 }
 
 #[test]
 fn a_stream_goes_to_a_lake_and_is_asked_in_every_format() {
-    let sandbox = Sandbox::new().with("job.yaml", JOB).with("events.ndjson", &format!("{EXPOSURE}\n{OUTCOME}\nnot a record\n"));
+    let sandbox = Sandbox::new()
+        .with("job.yaml", JOB)
+        .with("events.ndjson", &format!("{EXPOSURE}\n{OUTCOME}\nnot a record\n"));
     let run = sandbox.run(&["run", "job.yaml"]);
     assert_eq!(run.status, 0, "{}", run.errors);
-    assert!(run.errors.contains("1 record could not be read (1 invalid_json); they are in dead-letters.ndjson"), "{}", run.errors);
+    assert!(
+        run.errors
+            .contains("1 record could not be read (1 invalid_json); they are in dead-letters.ndjson"),
+        "{}",
+        run.errors
+    );
 
     let query = "select experiment, variant, metric, subjects, mean, segment from metric_stats";
     let csv = sandbox.run(&["sql", "--lake", "lake", "--format", "csv", query]);
     assert_eq!((csv.status, csv.errors.as_str()), (0, ""));
-    assert_eq!(csv.output, "experiment,variant,metric,subjects,mean,segment\ncheckout,control,click,1,1.0,\n");
+    assert_eq!(
+        csv.output,
+        "experiment,variant,metric,subjects,mean,segment\ncheckout,control,click,1,1.0,\n"
+    );
     let json = sandbox.run(&["sql", "-c", "job.yaml", "--format", "json", query]);
-    let line = r#"{"experiment":"checkout","variant":"control","metric":"click","subjects":1,"mean":1.0,"segment":null}"#;
+    let line =
+        r#"{"experiment":"checkout","variant":"control","metric":"click","subjects":1,"mean":1.0,"segment":null}"#;
     assert_eq!(json.output, format!("{line}\n"));
     let table = sandbox.run_with_input(&["sql", "--lake", "lake"], &format!("{query};\n"));
-    assert!(table.output.starts_with("experiment  variant  metric  subjects  mean  segment\n"), "{}", table.output);
+    assert!(
+        table
+            .output
+            .starts_with("experiment  variant  metric  subjects  mean  segment\n"),
+        "{}",
+        table.output
+    );
     assert!(table.errors.starts_with("(1 row, "), "{}", table.errors);
     let parquet = sandbox.run_bytes(&["sql", "--lake", "lake", "--format", "parquet", query]);
     assert!(parquet.starts_with(b"PAR1") && parquet.ends_with(b"PAR1"));
 
     let again = sandbox.run(&["run", "job.yaml"]);
     assert_eq!(again.status, 2);
-    assert!(again.last_error().contains("already holds rows of an earlier run"), "{}", again.errors);
+    assert!(
+        again.last_error().contains("already holds rows of an earlier run"),
+        "{}",
+        again.errors
+    );
 }
 
 #[test]
@@ -189,19 +280,37 @@ fn a_typing_error_in_a_query_is_told_with_its_position() {
 
     let run = ask("select\n  subjcts from assignment_counts");
     assert_eq!((run.status, run.output.as_str()), (1, ""));
-    assert_eq!(run.errors, "error: line 2, column 3: there is no column subjcts, did you mean subjects?\n");
+    assert_eq!(
+        run.errors,
+        "error: line 2, column 3: there is no column subjcts, did you mean subjects?\n"
+    );
     let run = ask("selct 1");
     assert_eq!(run.status, 1);
-    assert!(run.errors.starts_with("error: line 1, column 1: this is not SQL: "), "{}", run.errors);
+    assert!(
+        run.errors.starts_with("error: line 1, column 1: this is not SQL: "),
+        "{}",
+        run.errors
+    );
     let run = ask("select * from exposure");
     assert_eq!(run.status, 1);
-    assert!(run.errors.contains("there is no table exposure, did you mean exposures?"), "{}", run.errors);
+    assert!(
+        run.errors
+            .contains("there is no table exposure, did you mean exposures?"),
+        "{}",
+        run.errors
+    );
     let run = ask("copy (select 1) to 'out.csv'");
     assert_eq!(run.status, 1);
     assert!(run.errors.contains("tables are only read here"), "{}", run.errors);
     assert!(!sandbox.path("out.csv").exists());
     let run = ask("  ");
-    assert_eq!((run.status, run.errors.as_str()), (2, "error: there is no query; write one, e.g. \"select * from experiments\"\n"));
+    assert_eq!(
+        (run.status, run.errors.as_str()),
+        (
+            2,
+            "error: there is no query; write one, e.g. \"select * from experiments\"\n"
+        )
+    );
 }
 
 #[test]
@@ -209,9 +318,19 @@ fn a_query_without_a_lake_is_told_how_to_name_one() {
     let sandbox = Sandbox::new();
     let run = sandbox.run(&["sql", "select 1"]);
     assert_eq!(run.status, 2);
-    assert!(run.errors.starts_with("error: which lake? name it with --lake"), "{}", run.errors);
+    assert!(
+        run.errors.starts_with("error: which lake? name it with --lake"),
+        "{}",
+        run.errors
+    );
     let run = sandbox.run(&["sql", "--lake", "nowhere", "select 1"]);
-    assert_eq!((run.status, run.errors.as_str()), (2, "error: lake: nowhere: there is no such folder; name the folder of a lake\n"));
+    assert_eq!(
+        (run.status, run.errors.as_str()),
+        (
+            2,
+            "error: lake: nowhere: there is no such folder; name the folder of a lake\n"
+        )
+    );
 }
 
 #[test]
@@ -219,10 +338,18 @@ fn what_this_version_has_not_is_said() {
     let sandbox = Sandbox::new();
     let serve = sandbox.run(&["demo", "--serve"]);
     assert_eq!(serve.status, 2);
-    assert!(serve.errors.starts_with("error: --serve: this version has no web page"), "{}", serve.errors);
+    assert!(
+        serve.errors.starts_with("error: --serve: this version has no web page"),
+        "{}",
+        serve.errors
+    );
     let connect = sandbox.run(&["sql", "--connect", "127.0.0.1:5433", "select 1"]);
     assert_eq!(connect.status, 2);
-    assert!(connect.errors.starts_with("error: --connect: jobs have no SQL port"), "{}", connect.errors);
+    assert!(
+        connect.errors.starts_with("error: --connect: jobs have no SQL port"),
+        "{}",
+        connect.errors
+    );
     assert_eq!(sandbox.names(), Vec::<String>::new());
 }
 
@@ -236,7 +363,9 @@ fn events_are_exported_to_a_lake_and_replayed_from_it() {
     assert!(run.errors.contains("they are in lake/dead_letters"), "{}", run.errors);
     let count = |table: &str| {
         let query = format!("select count(*) as n from {table}");
-        sandbox.run(&["sql", "--lake", "lake", "--format", "csv", &query]).output
+        sandbox
+            .run(&["sql", "--lake", "lake", "--format", "csv", &query])
+            .output
     };
     assert_eq!(count("exposures"), "n\n1\n");
     assert_eq!(count("outcomes"), "n\n1\n");
@@ -248,10 +377,20 @@ fn events_are_exported_to_a_lake_and_replayed_from_it() {
     let run = sandbox.run(&["replay", "--from", "lake", "-c", "job.yaml"]);
     assert_eq!(run.status, 0, "{}", run.errors);
     let query = "select subjects, mean from metric_stats";
-    let rows = sandbox.run(&["sql", "--lake", "results", "--format", "csv", query]).output;
+    let rows = sandbox
+        .run(&["sql", "--lake", "results", "--format", "csv", query])
+        .output;
     assert_eq!(rows, "subjects,mean\n1,1.0\n");
 
-    let run = sandbox.run(&["replay", "--from", "lake", "-c", "job.yaml", "--set", "engine.sinks[0].options.url=lake"]);
+    let run = sandbox.run(&[
+        "replay",
+        "--from",
+        "lake",
+        "-c",
+        "job.yaml",
+        "--set",
+        "engine.sinks[0].options.url=lake",
+    ]);
     assert_eq!(run.status, 2, "{}", run.errors);
 }
 
@@ -268,11 +407,31 @@ fn events_come_from_standard_input_and_results_go_to_the_terminal() {
 #[test]
 fn a_generated_stream_runs_by_the_configuration_beside_it() {
     let sandbox = Sandbox::new();
-    let run = sandbox.run(&["generate", "--events", "3000", "--seed", "7", "-o", "a.ndjson.gz", "-o", "b.ndjson"]);
+    let run = sandbox.run(&[
+        "generate",
+        "--events",
+        "3000",
+        "--seed",
+        "7",
+        "-o",
+        "a.ndjson.gz",
+        "-o",
+        "b.ndjson",
+    ]);
     assert_eq!(run.status, 0, "{}", run.errors);
-    let names = ["a.ndjson.gz", "a.ndjson.gz.config.yaml", "a.ndjson.gz.truth.json", "b.ndjson"];
+    let names = [
+        "a.ndjson.gz",
+        "a.ndjson.gz.config.yaml",
+        "a.ndjson.gz.truth.json",
+        "b.ndjson",
+    ];
     assert_eq!(sandbox.names(), names);
-    let run = sandbox.run(&["run", "a.ndjson.gz.config.yaml", "--set", "engine.deadLetter.options.path=bad.ndjson"]);
+    let run = sandbox.run(&[
+        "run",
+        "a.ndjson.gz.config.yaml",
+        "--set",
+        "engine.deadLetter.options.path=bad.ndjson",
+    ]);
     assert_eq!(run.status, 0, "{}", run.errors);
     assert!(run.output.contains("search-ranking-v2, to date"), "{}", run.output);
 
@@ -281,7 +440,11 @@ fn a_generated_stream_runs_by_the_configuration_beside_it() {
     assert_eq!((refused.status, refused.errors.as_str()), (2, told));
     let refused = sandbox.run(&["generate", "-o", "same.ndjson", "-o", "./same.ndjson"]);
     assert_eq!(refused.status, 2);
-    assert!(refused.errors.contains("which is that of output 1"), "{}", refused.errors);
+    assert!(
+        refused.errors.contains("which is that of output 1"),
+        "{}",
+        refused.errors
+    );
 }
 
 #[test]
@@ -289,7 +452,13 @@ fn the_effective_configuration_says_where_each_value_came_from() {
     let sandbox = Sandbox::new().with("job.yaml", JOB);
     let run = sandbox.run(&["config", "show", "job.yaml", "--set", "engine.parallelism=3"]);
     assert_eq!((run.status, run.errors.as_str()), (0, ""));
-    let line = |key: &str| run.output.lines().find(|line| line.trim_start().starts_with(key)).unwrap_or_default().to_owned();
+    let line = |key: &str| {
+        run.output
+            .lines()
+            .find(|line| line.trim_start().starts_with(key))
+            .unwrap_or_default()
+            .to_owned()
+    };
     assert!(line("parallelism:").ends_with("# --set"), "{}", run.output);
     assert!(line("evaluateEvery:").ends_with("# default"), "{}", run.output);
     assert!(run.output.contains("# job.yaml:5"), "{}", run.output);
@@ -306,11 +475,19 @@ fn the_schema_is_json() {
 #[test]
 fn an_interrupted_job_stops_cleanly_with_status_130() {
     let text = JOB.replace("paths: [events.ndjson]", "paths: [events.ndjson], follow: true");
-    let sandbox = Sandbox::new().with("job.yaml", &text).with("events.ndjson", &format!("{EXPOSURE}\n"));
-    let run = sandbox.run_until_interrupted(&["run", "job.yaml", "--log-format", "json"], std::time::Duration::from_secs(2));
+    let sandbox = Sandbox::new()
+        .with("job.yaml", &text)
+        .with("events.ndjson", &format!("{EXPOSURE}\n"));
+    let run = sandbox.run_until_interrupted(
+        &["run", "job.yaml", "--log-format", "json"],
+        std::time::Duration::from_secs(2),
+    );
     assert_eq!(run.status, 130, "{}", run.errors);
     let summary: serde_json::Value = serde_json::from_str(run.last_error()).unwrap();
-    assert_eq!((&summary["message"], &summary["ending"], &summary["events"]), (&"summary".into(), &"Stopped".into(), &1.into()));
+    assert_eq!(
+        (&summary["message"], &summary["ending"], &summary["events"]),
+        (&"summary".into(), &"Stopped".into(), &1.into())
+    );
 }
 
 #[test]
@@ -342,6 +519,12 @@ fn the_demo_finds_what_is_planted_and_can_be_repeated() {
 fn a_folder_of_somebody_else_is_no_place_for_a_demo() {
     let sandbox = Sandbox::new().with("thesis.txt", "all of it");
     let run = sandbox.run(&["demo", "--dir", "."]);
-    assert_eq!((run.status, run.errors.as_str()), (2, "error: . is not empty and not an earlier demo; name another folder with --dir\n"));
+    assert_eq!(
+        (run.status, run.errors.as_str()),
+        (
+            2,
+            "error: . is not empty and not an earlier demo; name another folder with --dir\n"
+        )
+    );
     assert_eq!(sandbox.names(), ["thesis.txt"]);
 }

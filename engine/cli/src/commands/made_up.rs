@@ -18,7 +18,10 @@ use crate::format::grouped;
 pub fn write_stream(config: &GeneratorConfig, paths: &[PathBuf], context: &Context) -> Result<Truth, CliError> {
     let shows = context.terminal.shows_errors();
     if shows {
-        context.terminal.start_line().set_message(format!("making a stream of {} lines", grouped(config.events)));
+        context
+            .terminal
+            .start_line()
+            .set_message(format!("making a stream of {} lines", grouped(config.events)));
     }
     let paths: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
     let truth = generate_files(config, &paths);
@@ -34,7 +37,9 @@ pub fn write_stream(config: &GeneratorConfig, paths: &[PathBuf], context: &Conte
 /// [`CliError::Internal`] if the generator's document has no engine.
 pub fn document(config: &GeneratorConfig, comment: &str, before: Value, after: Value) -> Result<String, CliError> {
     let mut document = config.config_json();
-    let engine = document.pointer_mut("/experimentFramework/engine").and_then(Value::as_object_mut);
+    let engine = document
+        .pointer_mut("/experimentFramework/engine")
+        .and_then(Value::as_object_mut);
     let engine = engine.ok_or_else(|| CliError::internal("a made-up stream's configuration has no engine"))?;
     let mut members = Map::new();
     for part in [before, Value::Object(std::mem::take(engine)), after] {
@@ -90,9 +95,25 @@ mod tests {
         let config = GeneratorConfig::demo(1_000, 1);
         let files = file_sources(&[PathBuf::from("/data/cost$/events.ndjson")]);
         let before = json!({ "job": "made-up", "sources": files });
-        let text = document(&config, "# a comment\n", before, json!({ "sinks": [{ "type": "terminal" }] })).unwrap();
-        let loaded = Document::parse("made-up.yaml", &text, Syntax::Yaml).unwrap().load(&|_| None).unwrap();
-        assert!(loaded.diagnostics.iter().all(|found| found.severity == Severity::Warning), "{:?}", loaded.diagnostics);
+        let text = document(
+            &config,
+            "# a comment\n",
+            before,
+            json!({ "sinks": [{ "type": "terminal" }] }),
+        )
+        .unwrap();
+        let loaded = Document::parse("made-up.yaml", &text, Syntax::Yaml)
+            .unwrap()
+            .load(&|_| None)
+            .unwrap();
+        assert!(
+            loaded
+                .diagnostics
+                .iter()
+                .all(|found| found.severity == Severity::Warning),
+            "{:?}",
+            loaded.diagnostics
+        );
         assert_eq!(loaded.config.engine.job, "made-up");
         assert_eq!(loaded.config.engine.sinks.len(), 1);
         assert_eq!(loaded.config.experiments.len(), 6);

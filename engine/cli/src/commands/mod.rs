@@ -32,7 +32,10 @@ impl Context {
     /// Writes text to standard output.
     pub fn print(&self, text: &str) -> Result<(), CliError> {
         let mut output = self.terminal.output();
-        output.write_all(text.as_bytes()).and_then(|()| output.flush()).map_err(CliError::Output)
+        output
+            .write_all(text.as_bytes())
+            .and_then(|()| output.flush())
+            .map_err(CliError::Output)
     }
 
     /// Writes a line to standard error, for people; log lines are for programs.

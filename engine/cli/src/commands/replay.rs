@@ -21,7 +21,10 @@ pub fn execute(args: &ReplayArgs, context: &Context) -> Result<Outcome, CliError
     let source = json!([{ "type": "lake", "options": { "url": scalar(&args.from) } }]);
     document.set("engine.sources", &source.to_string())?;
     let loaded = load_document(document)?;
-    let manner = Manner { until_end: true, ..Manner::default() };
+    let manner = Manner {
+        until_end: true,
+        ..Manner::default()
+    };
     let summary = session::run(assemble(&loaded.config, manner, &context.terminal)?, context)?;
     summary.tell(context.log_format, &mut context.terminal.errors());
     Ok(session::outcome(&summary, false))

@@ -14,7 +14,10 @@ pub fn execute(args: &RunArgs, context: &Context) -> Result<Outcome, CliError> {
     check_restore(args.restore.as_deref())?;
     let loaded = load(&args.config, &args.overrides.sets)?;
     loaded.check_runnable()?;
-    let manner = Manner { until_end: args.until_end, ..Manner::default() };
+    let manner = Manner {
+        until_end: args.until_end,
+        ..Manner::default()
+    };
     let summary = session::run(assemble(&loaded.config, manner, &context.terminal)?, context)?;
     summary.tell(context.log_format, &mut context.terminal.errors());
     Ok(session::outcome(&summary, args.strict))

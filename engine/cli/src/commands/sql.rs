@@ -26,10 +26,14 @@ use rows::RowWriter;
 /// There is no lake, or the query failed.
 pub fn execute(args: &SqlArgs, context: &Context) -> Result<Outcome, CliError> {
     if args.connect.is_some() {
-        return Err(CliError::Usage("--connect: jobs have no SQL port in this version; ask their lake with --lake".to_owned()));
+        return Err(CliError::Usage(
+            "--connect: jobs have no SQL port in this version; ask their lake with --lake".to_owned(),
+        ));
     }
     if args.format == RowFormat::Parquet && context.terminal.shows_output() {
-        return Err(CliError::Usage("--format parquet: a terminal cannot show Parquet; send it to a file, e.g. > rows.parquet".to_owned()));
+        return Err(CliError::Usage(
+            "--format parquet: a terminal cannot show Parquet; send it to a file, e.g. > rows.parquet".to_owned(),
+        ));
     }
     let url = lake_url(args)?;
     let is_prompt = args.query.is_none() && context.terminal.takes_input();
@@ -47,11 +51,14 @@ fn lake_url(args: &SqlArgs) -> Result<StorageUrl, CliError> {
         return StorageUrl::parse(lake).map_err(|message| CliError::Usage(format!("--lake {lake}: {message}")));
     }
     let Some(path) = &args.config else {
-        return Err(CliError::Usage("which lake? name it with --lake, or a configuration that has one with --config".to_owned()));
+        return Err(CliError::Usage(
+            "which lake? name it with --lake, or a configuration that has one with --config".to_owned(),
+        ));
     };
     let loaded = load(path, &[])?;
     let url = lakes::of_config(&loaded.config);
-    url.cloned().ok_or_else(|| CliError::Usage(format!("{} has no lake; name one with --lake", path.display())))
+    url.cloned()
+        .ok_or_else(|| CliError::Usage(format!("{} has no lake; name one with --lake", path.display())))
 }
 
 /// The query of the command line, else of standard input.
@@ -67,7 +74,9 @@ fn query_text(args: &SqlArgs) -> Result<String, CliError> {
     };
     let query = statement::without_end(&text);
     if query.trim().is_empty() {
-        return Err(CliError::Usage("there is no query; write one, e.g. \"select * from experiments\"".to_owned()));
+        return Err(CliError::Usage(
+            "there is no query; write one, e.g. \"select * from experiments\"".to_owned(),
+        ));
     }
     Ok(query.to_owned())
 }
@@ -82,7 +91,12 @@ async fn answer(lake: &OpenLake, query: &str, format: RowFormat, context: &Conte
     let frame = lake.catalogue.query(query).await?;
     refuse_writing(&frame)?;
     let mut batches = frame.execute_stream().await.map_err(explain)?;
-    let mut writer = RowWriter::new(format, batches.schema(), context.terminal.output(), context.terminal.line_width())?;
+    let mut writer = RowWriter::new(
+        format,
+        batches.schema(),
+        context.terminal.output(),
+        context.terminal.line_width(),
+    )?;
     let mut count = 0;
     while let Some(batch) = batches.next().await {
         let batch = batch.map_err(explain)?;

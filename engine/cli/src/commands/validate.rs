@@ -42,23 +42,39 @@ const NO_CHECKPOINTS: &str = "this version keeps no checkpoints: a run that is k
 pub fn execute(args: &ValidateArgs, context: &Context) -> Result<Outcome, CliError> {
     let findings = findings(args);
     let text = match args.format {
-        FindingFormat::Human => human(&findings, &args.config.display().to_string(), context.terminal.page_width()),
+        FindingFormat::Human => human(
+            &findings,
+            &args.config.display().to_string(),
+            context.terminal.page_width(),
+        ),
         FindingFormat::Json => serde_json::to_string_pretty(&findings).map_err(CliError::internal)? + "\n",
     };
     context.print(&text)?;
-    Ok(if findings.valid { Outcome::Done } else { Outcome::FoundErrors })
+    Ok(if findings.valid {
+        Outcome::Done
+    } else {
+        Outcome::FoundErrors
+    })
 }
 
 fn findings(args: &ValidateArgs) -> Findings {
     let sets = &args.overrides.sets;
     let Ok(loaded) = Config::load(&args.config, &process_environment, sets) else {
         let diagnostics = backplane_config::validate(&args.config, &process_environment, sets);
-        return Findings { valid: false, diagnostics, delivery: Vec::new() };
+        return Findings {
+            valid: false,
+            diagnostics,
+            delivery: Vec::new(),
+        };
     };
     let problems = problems(&loaded);
     let valid = problems.is_empty();
     let delivery = if valid { delivery(&loaded.config) } else { Vec::new() };
-    Findings { valid, diagnostics: loaded.diagnostics.into_iter().chain(problems).collect(), delivery }
+    Findings {
+        valid,
+        diagnostics: loaded.diagnostics.into_iter().chain(problems).collect(),
+        delivery,
+    }
 }
 
 /// What only the engine can tell: whether the plan holds and the queries can be planned.
@@ -85,10 +101,22 @@ fn problems(loaded: &Loaded) -> Vec<Diagnostic> {
 
 /// A finding at a place of the document, with the line where that is known.
 fn diagnostic(loaded: &Loaded, path: &str, message: String) -> Diagnostic {
-    let value = loaded.effective.values().into_iter().find(|value| value.path.starts_with(path));
+    let value = loaded
+        .effective
+        .values()
+        .into_iter()
+        .find(|value| value.path.starts_with(path));
     // `file:line`, or --set
     let file = value.map(|value| value.origin).unwrap_or_default();
-    Diagnostic { severity: Severity::Error, file, line: None, column: None, path: path.to_owned(), message, suggestion: None }
+    Diagnostic {
+        severity: Severity::Error,
+        file,
+        line: None,
+        column: None,
+        path: path.to_owned(),
+        message,
+        suggestion: None,
+    }
 }
 
 fn delivery(config: &Config) -> Vec<Delivery> {
@@ -130,16 +158,40 @@ fn human(findings: &Findings, config: &str, width: usize) -> String {
     for diagnostic in &findings.diagnostics {
         text.push_str(&format!("{diagnostic}\n"));
     }
-    let of = |severity: Severity| findings.diagnostics.iter().filter(|found| found.severity == severity).count() as u64;
+    let of = |severity: Severity| {
+        findings
+            .diagnostics
+            .iter()
+            .filter(|found| found.severity == severity)
+            .count() as u64
+    };
     let (errors, warnings) = (of(Severity::Error), of(Severity::Warning));
     if errors > 0 {
-        text.push_str(&format!("{} and {} in {config}\n", counted(errors, "error"), counted(warnings, "warning")));
+        text.push_str(&format!(
+            "{} and {} in {config}\n",
+            counted(errors, "error"),
+            counted(warnings, "warning")
+        ));
         return text;
     }
-    let aside = if warnings == 0 { String::new() } else { format!(", with {}", counted(warnings, "warning")) };
+    let aside = if warnings == 0 {
+        String::new()
+    } else {
+        format!(", with {}", counted(warnings, "warning"))
+    };
     text.push_str(&format!("{config} is valid{aside}\n\ndelivery:\n"));
-    for Delivery { sink, kind, guarantee, detail } in &findings.delivery {
-        text.push_str(&wrapped(&format!("  {sink} ({kind}): {guarantee}; {detail}\n"), width, 4));
+    for Delivery {
+        sink,
+        kind,
+        guarantee,
+        detail,
+    } in &findings.delivery
+    {
+        text.push_str(&wrapped(
+            &format!("  {sink} ({kind}): {guarantee}; {detail}\n"),
+            width,
+            4,
+        ));
     }
     text.push_str(&wrapped(&format!("  {NO_CHECKPOINTS}\n"), width, 2));
     text
@@ -155,10 +207,21 @@ mod tests {
     fn every_output_is_told_and_none_claims_exactly_once() {
         let mut config = Config::default();
         config.engine.sources = vec![Source::stdin()];
-        config.engine.sinks = vec![Sink::lake(StorageUrl::local("lake")), Sink::file("out.ndjson"), Sink::terminal()];
-        let told: Vec<_> = delivery(&config).into_iter().map(|told| (told.sink, told.guarantee)).collect();
-        let expected =
-            [("lake", "at least once"), ("file", "at least once"), ("terminal", "none"), ("deadLetter", "at least once")];
+        config.engine.sinks = vec![
+            Sink::lake(StorageUrl::local("lake")),
+            Sink::file("out.ndjson"),
+            Sink::terminal(),
+        ];
+        let told: Vec<_> = delivery(&config)
+            .into_iter()
+            .map(|told| (told.sink, told.guarantee))
+            .collect();
+        let expected = [
+            ("lake", "at least once"),
+            ("file", "at least once"),
+            ("terminal", "none"),
+            ("deadLetter", "at least once"),
+        ];
         assert_eq!(told, expected.map(|(sink, guarantee)| (sink.to_owned(), guarantee)));
     }
 

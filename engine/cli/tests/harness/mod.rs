@@ -38,7 +38,9 @@ impl From<Output> for Run {
 
 impl Sandbox {
     pub fn new() -> Self {
-        Sandbox { folder: tempfile::tempdir().unwrap() }
+        Sandbox {
+            folder: tempfile::tempdir().unwrap(),
+        }
     }
 
     /// With a file in it.
@@ -54,7 +56,9 @@ impl Sandbox {
     /// The names in the folder, sorted.
     pub fn names(&self) -> Vec<String> {
         let entries = fs::read_dir(self.folder.path()).unwrap();
-        let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.sort();
         names
     }
@@ -86,20 +90,39 @@ impl Sandbox {
     pub fn run_until_interrupted(&self, args: &[&str], after: Duration) -> Run {
         let child = self.spawn(args, Stdio::null());
         std::thread::sleep(after);
-        let sent = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+        let sent = Command::new("kill")
+            .args(["-TERM", &child.id().to_string()])
+            .status()
+            .unwrap();
         assert!(sent.success());
         child.wait_with_output().unwrap().into()
     }
 
     fn spawn(&self, args: &[&str], input: Stdio) -> std::process::Child {
-        self.command(args).stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        self.command(args)
+            .stdin(input)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
     }
 
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_backplane"));
-        command.args(args).current_dir(self.folder.path()).env_remove("RUST_LOG").env("NO_COLOR", "1");
+        command
+            .args(args)
+            .current_dir(self.folder.path())
+            .env_remove("RUST_LOG")
+            .env("NO_COLOR", "1");
         // only what is said by the commands, not the log lines beside it
-        command.env("RUST_LOG", if args.contains(&"json") { "backplane=info" } else { "off" });
+        command.env(
+            "RUST_LOG",
+            if args.contains(&"json") {
+                "backplane=info"
+            } else {
+                "off"
+            },
+        );
         command
     }
 }

@@ -28,7 +28,11 @@ const REMEMBERED: usize = 1_000;
 /// The terminal cannot be read or written.
 pub fn converse(lake: &OpenLake, format: RowFormat, context: &Context) -> Result<(), CliError> {
     let unusable = |error: ReadlineError| CliError::internal(format!("the prompt cannot be opened: {error}"));
-    let config = Config::builder().max_history_size(REMEMBERED).map_err(unusable)?.auto_add_history(false).build();
+    let config = Config::builder()
+        .max_history_size(REMEMBERED)
+        .map_err(unusable)?
+        .auto_add_history(false)
+        .build();
     let mut editor = DefaultEditor::with_config(config).map_err(unusable)?;
     let history = history::file();
     if let Some(file) = &history {
@@ -111,13 +115,19 @@ fn carry_out(lake: &OpenLake, command: &str, context: &Context) -> Result<bool, 
 fn tables(lake: &OpenLake) -> String {
     let mut names = lake.catalogue.table_names();
     names.sort();
-    let analysis = backplane_queries::canonical::ALL.iter().map(|query| format!("{}.{}", backplane_queries::canonical::SCHEMA, query.name));
+    let analysis = backplane_queries::canonical::ALL
+        .iter()
+        .map(|query| format!("{}.{}", backplane_queries::canonical::SCHEMA, query.name));
     names.extend(analysis);
     names.join("\n") + "\n"
 }
 
 fn columns(lake: &OpenLake, table: &str) -> Result<String, CliError> {
-    let provider = lake.wait_for(lake.catalogue.context().table_provider(TableReference::parse_str(table)));
+    let provider = lake.wait_for(
+        lake.catalogue
+            .context()
+            .table_provider(TableReference::parse_str(table)),
+    );
     let provider = provider.map_err(|error| lake.catalogue.explain(&error))?;
     let mut shown = TextTable::new().left("column").left("type").left("null");
     for field in provider.schema().fields() {

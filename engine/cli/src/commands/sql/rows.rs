@@ -27,11 +27,22 @@ const NULL: &str = "null";
 /// Writes the rows of a query.
 pub enum RowWriter<W: Write + Send> {
     /// Gathers all rows, because the widths of the columns depend on them.
-    Table { schema: SchemaRef, batches: Vec<RecordBatch>, output: W, width: Option<usize> },
+    Table {
+        schema: SchemaRef,
+        batches: Vec<RecordBatch>,
+        output: W,
+        width: Option<usize>,
+    },
     /// Needs every value on one line of text.
-    Csv { schema: SchemaRef, writer: Box<csv::Writer<BufWriter<W>>> },
+    Csv {
+        schema: SchemaRef,
+        writer: Box<csv::Writer<BufWriter<W>>>,
+    },
     /// One object a line.
-    Json { schema: SchemaRef, writer: Box<LineDelimitedWriter<BufWriter<W>>> },
+    Json {
+        schema: SchemaRef,
+        writer: Box<LineDelimitedWriter<BufWriter<W>>>,
+    },
     /// As it is.
     Parquet(Box<ArrowWriter<BufWriter<W>>>),
 }
@@ -40,23 +51,38 @@ impl<W: Write + Send> RowWriter<W> {
     /// A writer of rows of this schema; a table's lines are cut to `width`, if there is one.
     pub fn new(format: RowFormat, schema: SchemaRef, output: W, width: Option<usize>) -> Result<Self, CliError> {
         Ok(match format {
-            RowFormat::Table => {
-                RowWriter::Table { schema: Texts::Binary.schema(&schema), batches: Vec::new(), output, width }
-            }
+            RowFormat::Table => RowWriter::Table {
+                schema: Texts::Binary.schema(&schema),
+                batches: Vec::new(),
+                output,
+                width,
+            },
             RowFormat::Csv => {
                 let schema = Texts::BinaryAndNested.schema(&schema);
-                let mut writer = csv::WriterBuilder::new().with_header(true).build(BufWriter::new(output));
+                let mut writer = csv::WriterBuilder::new()
+                    .with_header(true)
+                    .build(BufWriter::new(output));
                 // the header comes also where there are no rows
-                writer.write(&RecordBatch::new_empty(Arc::clone(&schema))).map_err(unwritable)?;
-                RowWriter::Csv { schema, writer: Box::new(writer) }
+                writer
+                    .write(&RecordBatch::new_empty(Arc::clone(&schema)))
+                    .map_err(unwritable)?;
+                RowWriter::Csv {
+                    schema,
+                    writer: Box::new(writer),
+                }
             }
             RowFormat::Json => {
                 let builder = WriterBuilder::new().with_explicit_nulls(true);
                 let writer = Box::new(builder.build(BufWriter::new(output)));
-                RowWriter::Json { schema: Texts::Binary.schema(&schema), writer }
+                RowWriter::Json {
+                    schema: Texts::Binary.schema(&schema),
+                    writer,
+                }
             }
             RowFormat::Parquet => {
-                let properties = WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::default())).build();
+                let properties = WriterProperties::builder()
+                    .set_compression(Compression::ZSTD(ZstdLevel::default()))
+                    .build();
                 let writer = ArrowWriter::try_new(BufWriter::new(output), schema, Some(properties));
                 RowWriter::Parquet(Box::new(writer.map_err(unwritable_parquet)?))
             }
@@ -86,10 +112,18 @@ impl<W: Write + Send> RowWriter<W> {
     pub fn finish(self) -> Result<(), CliError> {
         let flush = |output: BufWriter<W>| output.into_inner().map_err(io::IntoInnerError::into_error)?.flush();
         match self {
-            RowWriter::Table { schema, batches, mut output, width } => {
+            RowWriter::Table {
+                schema,
+                batches,
+                mut output,
+                width,
+            } => {
                 let mut text = table(&schema, &batches, width).map_err(unwritable)?.join("\n");
                 text.push('\n');
-                output.write_all(text.as_bytes()).and_then(|()| output.flush()).map_err(CliError::Output)
+                output
+                    .write_all(text.as_bytes())
+                    .and_then(|()| output.flush())
+                    .map_err(CliError::Output)
             }
             RowWriter::Csv { writer, .. } => flush(writer.into_inner()).map_err(CliError::Output),
             RowWriter::Json { mut writer, .. } => {
@@ -152,19 +186,24 @@ impl Texts {
     }
 
     fn batch(self, schema: &SchemaRef, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
-        let columns = batch.columns().iter().zip(batch.schema_ref().fields()).map(|(column, field)| {
-            match field.data_type() {
+        let columns = batch
+            .columns()
+            .iter()
+            .zip(batch.schema_ref().fields())
+            .map(|(column, field)| match field.data_type() {
                 data_type if is_binary(data_type) => binary_as_text(column),
                 data_type if self.takes(data_type) => nested_as_json(column, field),
                 _ => Ok(Arc::clone(column)),
-            }
-        });
+            });
         RecordBatch::try_new(Arc::clone(schema), columns.collect::<Result<Vec<_>, _>>()?)
     }
 }
 
 fn is_binary(data_type: &DataType) -> bool {
-    matches!(data_type, DataType::Binary | DataType::BinaryView | DataType::LargeBinary)
+    matches!(
+        data_type,
+        DataType::Binary | DataType::BinaryView | DataType::LargeBinary
+    )
 }
 
 /// The text that the bytes are, else `\x` and their digits.
@@ -172,7 +211,11 @@ fn binary_as_text(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     let column = cast(column, &DataType::LargeBinary)?;
     let texts = column.as_binary::<i64>().iter().map(|bytes| {
         let bytes = bytes?;
-        let digits = || bytes.iter().fold("\\x".to_owned(), |text, byte| format!("{text}{byte:02x}"));
+        let digits = || {
+            bytes
+                .iter()
+                .fold("\\x".to_owned(), |text, byte| format!("{text}{byte:02x}"))
+        };
         Some(std::str::from_utf8(bytes).map_or_else(|_| digits(), str::to_owned))
     });
     Ok(Arc::new(texts.collect::<StringArray>()))
@@ -197,14 +240,23 @@ fn nested_as_json(column: &ArrayRef, field: &Arc<Field>) -> Result<ArrayRef, Arr
 fn table(schema: &Schema, batches: &[RecordBatch], width: Option<usize>) -> Result<Vec<String>, ArrowError> {
     let mut table = TextTable::new();
     for field in schema.fields() {
-        table = if field.data_type().is_numeric() { table.right(field.name()) } else { table.left(field.name()) };
+        table = if field.data_type().is_numeric() {
+            table.right(field.name())
+        } else {
+            table.left(field.name())
+        };
     }
     let options = FormatOptions::default().with_null(NULL);
     for batch in batches {
-        let formatters = batch.columns().iter().map(|column| ArrayFormatter::try_new(column.as_ref(), &options));
+        let formatters = batch
+            .columns()
+            .iter()
+            .map(|column| ArrayFormatter::try_new(column.as_ref(), &options));
         let formatters = formatters.collect::<Result<Vec<_>, _>>()?;
         for row in 0..batch.num_rows() {
-            let cells = formatters.iter().map(|formatter| formatter.value(row).try_to_string().map(|text| one_line(&text)));
+            let cells = formatters
+                .iter()
+                .map(|formatter| formatter.value(row).try_to_string().map(|text| one_line(&text)));
             table.row(cells.collect::<Result<Vec<_>, _>>()?);
         }
     }
@@ -216,7 +268,15 @@ fn one_line(text: &str) -> String {
     if !text.contains(char::is_control) {
         return text.to_owned();
     }
-    text.chars().flat_map(|letter| if letter.is_control() { letter.escape_default().collect() } else { vec![letter] }).collect()
+    text.chars()
+        .flat_map(|letter| {
+            if letter.is_control() {
+                letter.escape_default().collect()
+            } else {
+                vec![letter]
+            }
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -230,7 +290,12 @@ mod tests {
         let values: ArrayRef = Arc::new(Float64Array::from(vec![Some(0.1), Some(1.0), None]));
         let inner = Field::new("mean", DataType::Float64, true);
         let nested: ArrayRef = Arc::new(StructArray::from(vec![(Arc::new(inner), Arc::clone(&values))]));
-        RecordBatch::try_from_iter_with_nullable([("name", names, true), ("value", values, true), ("stats", nested, true)]).unwrap()
+        RecordBatch::try_from_iter_with_nullable([
+            ("name", names, true),
+            ("value", values, true),
+            ("stats", nested, true),
+        ])
+        .unwrap()
     }
 
     fn written(format: RowFormat, width: Option<usize>) -> String {
@@ -254,7 +319,11 @@ mod tests {
 
     #[test]
     fn bytes_are_the_text_that_they_are_else_digits() {
-        let bytes: ArrayRef = Arc::new(BinaryArray::from(vec![Some(&b"not json"[..]), Some(&[0xff, 0x0a][..]), None]));
+        let bytes: ArrayRef = Arc::new(BinaryArray::from(vec![
+            Some(&b"not json"[..]),
+            Some(&[0xff, 0x0a][..]),
+            None,
+        ]));
         let batch = RecordBatch::try_from_iter_with_nullable([("raw", bytes, true)]).unwrap();
         let mut text = Vec::new();
         let mut writer = RowWriter::new(RowFormat::Csv, batch.schema(), &mut text, None).unwrap();
@@ -266,7 +335,10 @@ mod tests {
     #[test]
     fn csv_without_rows_has_its_header() {
         let mut bytes = Vec::new();
-        RowWriter::new(RowFormat::Csv, rows().schema(), &mut bytes, None).unwrap().finish().unwrap();
+        RowWriter::new(RowFormat::Csv, rows().schema(), &mut bytes, None)
+            .unwrap()
+            .finish()
+            .unwrap();
         assert_eq!(String::from_utf8(bytes).unwrap(), "name,value,stats\n");
     }
 
@@ -297,7 +369,9 @@ mod tests {
         let mut writer = RowWriter::new(RowFormat::Parquet, rows().schema(), &mut bytes, None).unwrap();
         writer.write(&rows()).unwrap();
         writer.finish().unwrap();
-        let read: Vec<_> = ParquetRecordBatchReader::try_new(bytes::Bytes::from(bytes), 100).unwrap().collect();
+        let read: Vec<_> = ParquetRecordBatchReader::try_new(bytes::Bytes::from(bytes), 100)
+            .unwrap()
+            .collect();
         assert_eq!(read.len(), 1);
         assert_eq!(read[0].as_ref().unwrap(), &rows());
     }

@@ -31,7 +31,10 @@ fn end_of(text: &str) -> Option<usize> {
             '/' if characters.peek().is_some_and(|(_, next)| *next == '*') => {
                 characters.next();
                 let mut star = false;
-                if !characters.by_ref().any(|(_, next)| std::mem::replace(&mut star, next == '*') && next == '/') {
+                if !characters
+                    .by_ref()
+                    .any(|(_, next)| std::mem::replace(&mut star, next == '*') && next == '/')
+                {
                     return None;
                 }
             }
@@ -48,14 +51,28 @@ mod tests {
 
     #[test]
     fn a_semicolon_at_the_end_completes_a_statement() {
-        for text in ["select 1;", "select ';';", "select 1; -- done", "select 1 /* ; */ ;\n", "select 'it''s';"] {
+        for text in [
+            "select 1;",
+            "select ';';",
+            "select 1; -- done",
+            "select 1 /* ; */ ;\n",
+            "select 'it''s';",
+        ] {
             assert!(is_complete(text), "{text}");
         }
     }
 
     #[test]
     fn a_semicolon_in_a_text_a_name_or_a_comment_completes_nothing() {
-        for text in ["select 1", "select ';", "select 1 -- ;", "select 1 /* ;", "select \";\"", "select 'it''s;", "select 1; select 2"] {
+        for text in [
+            "select 1",
+            "select ';",
+            "select 1 -- ;",
+            "select 1 /* ;",
+            "select \";\"",
+            "select 'it''s;",
+            "select 1; select 2",
+        ] {
             assert!(!is_complete(text), "{text}");
         }
     }
