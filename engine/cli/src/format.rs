@@ -10,7 +10,7 @@ pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -79,7 +79,8 @@ pub fn duration(duration: Duration) -> String {
         0 if duration.as_millis() < 1000 => format!("{} ms", duration.as_millis()),
         0..=59 => format!("{:.1} s", duration.as_secs_f64()),
         60..=3599 => format!("{} min {:02} s", seconds / 60, seconds % 60),
-        _ => format!("{} h {:02} min", seconds / 3600, seconds % 3600 / 60),
+        3600..=172_799 => format!("{} h {:02} min", seconds / 3600, seconds % 3600 / 60),
+        _ => format!("{} days", grouped(seconds / 86_400)),
     }
 }
 
@@ -149,6 +150,7 @@ mod tests {
         assert_eq!(duration(Duration::from_millis(9_240)), "9.2 s");
         assert_eq!(duration(Duration::from_secs(3 * 60 + 4)), "3 min 04 s");
         assert_eq!(duration(Duration::from_secs(7_500)), "2 h 05 min");
+        assert_eq!(duration(Duration::from_secs(27_680_940)), "320 days");
     }
 
     #[test]

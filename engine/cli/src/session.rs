@@ -27,6 +27,7 @@ pub fn run(assembled: Assembled, context: &Context) -> Result<Summary, CliError>
     Ok(Summary {
         ending: ending?,
         progress: job.progress(),
+        experiments: job.names().experiments.len(),
         counts: tally.counts(),
         dead_letters,
     })

@@ -18,6 +18,8 @@ pub struct Summary {
     pub ending: Ending,
     /// How far it has come.
     pub progress: Progress,
+    /// Experiments that were declared or seen.
+    pub experiments: usize,
     /// What it handed to its sinks.
     pub counts: Counts,
     /// Where records are that could not be read: a file, or a table of the lake.
@@ -42,7 +44,7 @@ impl Summary {
         )];
         lines.push(format!(
             "{} with {}; {}",
-            counted(self.counts.experiments.len() as u64, "experiment"),
+            counted(self.experiments as u64, "experiment"),
             counted(self.progress.subjects as u64, "subject"),
             match self.ending {
                 Ending::Exhausted => format!(
@@ -99,7 +101,7 @@ impl Summary {
             events = counters.records,
             seconds = self.progress.elapsed.as_secs_f64(),
             watermark = %self.progress.watermark,
-            experiments = self.counts.experiments.len(),
+            experiments = self.experiments,
             windows = self.counts.windows.len(),
             subjects = self.progress.subjects,
             duplicates = counters.duplicates,
@@ -152,11 +154,11 @@ mod tests {
             .map(|(reason, count)| (reason.to_owned(), count))
             .into(),
             windows: [("hourly".to_owned(), 0)].into(),
-            experiments: ["a".to_owned(), "b".to_owned()].into(),
         };
         let summary = Summary {
             ending: Ending::Exhausted,
             progress,
+            experiments: 2,
             counts,
             dead_letters: "dead-letters.ndjson".into(),
         };

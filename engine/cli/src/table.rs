@@ -5,7 +5,7 @@ use console::{Alignment, measure_text_width, pad_str, style, truncate_str};
 /// What stands between two columns.
 const GAP: &str = "  ";
 /// A column is never cut to less than this.
-const NARROWEST: usize = 6;
+const NARROWEST: usize = 10;
 
 /// A table of texts, which may be coloured.
 #[derive(Debug, Clone, Default)]
@@ -84,13 +84,32 @@ impl TextTable {
         lines
     }
 
-    /// The lines, with a heading. Where they would be longer than `width`, the widest columns are cut.
+    /// The lines, with a heading. Where they would be longer than `width`, the widest columns are cut; where that would leave
+    /// too little of them, each row becomes lines of its own, one for each column.
     pub fn cut(&self, width: Option<usize>) -> Vec<String> {
         let mut widths = self.widths();
-        if let Some(width) = width {
-            fit(&mut widths, width);
+        if let Some(width) = width
+            && !fit(&mut widths, width)
+        {
+            return self.records(width);
         }
         self.lines(&(0..self.columns.len()).collect::<Vec<_>>(), &widths)
+    }
+
+    /// One line for each column of each row.
+    fn records(&self, width: usize) -> Vec<String> {
+        let headings = self.columns.iter().map(|column| measure_text_width(&column.heading));
+        let heading_width = headings.max().unwrap_or_default();
+        let value_width = width.saturating_sub(heading_width + GAP.len()).max(NARROWEST);
+        let mut lines = Vec::new();
+        for (number, row) in (1..).zip(&self.rows) {
+            lines.push(style(format!("─ row {number} ─")).dim().to_string());
+            for (column, cell) in self.columns.iter().zip(row) {
+                let heading = pad_str(&column.heading, heading_width, Alignment::Left, None);
+                lines.push(format!("{heading}{GAP}{}", truncate_str(cell, value_width, "…")));
+            }
+        }
+        lines
     }
 
     fn widths(&self) -> Vec<usize> {
@@ -148,19 +167,19 @@ impl TextTable {
     }
 }
 
-/// Makes the widest columns narrower until all fit side by side, or nothing more can be taken.
-fn fit(widths: &mut [usize], width: usize) {
+/// Makes the widest columns narrower until all fit side by side; whether they do.
+fn fit(widths: &mut [usize], width: usize) -> bool {
     let gaps = GAP.len() * widths.len().saturating_sub(1);
     let available = width.saturating_sub(gaps);
     let total_with = |most: usize| widths.iter().map(|width| (*width).min(most)).sum::<usize>();
-    let widest = widths.iter().copied().max().unwrap_or_default();
-    let most = (NARROWEST..=widest)
-        .rev()
-        .find(|most| total_with(*most) <= available)
-        .unwrap_or(NARROWEST);
+    let widest = widths.iter().copied().max().unwrap_or_default().max(NARROWEST);
+    let Some(most) = (NARROWEST..=widest).rev().find(|most| total_with(*most) <= available) else {
+        return false;
+    };
     for column in widths.iter_mut() {
         *column = (*column).min(most);
     }
+    true
 }
 
 #[cfg(test)]
@@ -206,8 +225,26 @@ mod tests {
     #[test]
     fn the_widest_columns_are_cut_first() {
         let mut widths = [30, 5, 12];
-        fit(&mut widths, 30);
+        assert!(fit(&mut widths, 30));
         // 30 less two gaps is 26: 10 + 5 + 10 fit, 11 + 5 + 11 do not
         assert_eq!(widths, [10, 5, 10]);
+    }
+
+    #[test]
+    fn rows_that_are_far_too_wide_stand_below_each_other() {
+        let mut wide = TextTable::new();
+        for number in 1..=5 {
+            wide = wide.left(format!("column {number}"));
+        }
+        wide.row((1..=5).map(|number| format!("a rather long value {number}")));
+        insta::assert_snapshot!(wide.cut(Some(30)).join("\n"), @r"
+        ─ row 1 ─
+        column 1  a rather long value…
+        column 2  a rather long value…
+        column 3  a rather long value…
+        column 4  a rather long value…
+        column 5  a rather long value…
+        ");
+        assert_eq!(wide.cut(None).len(), 3);
     }
 }

@@ -23,8 +23,6 @@ pub struct Counts {
     pub dead_letters: BTreeMap<String, u64>,
     /// Windows that are final, by name and start.
     pub windows: BTreeSet<(String, i64)>,
-    /// Experiments with results.
-    pub experiments: BTreeSet<String>,
 }
 
 impl Tally {
@@ -67,16 +65,12 @@ impl Counts {
             }
             return Some(());
         }
-        let experiments = batch.column_by_name("experiment")?.as_string_opt::<i32>()?;
         let names = batch.column_by_name("window_name")?.as_string_opt::<i32>()?;
         let starts = batch
             .column_by_name("window_start")?
             .as_primitive_opt::<TimestampMicrosecondType>()?;
         let finals = batch.column_by_name("is_final")?.as_boolean_opt()?;
         for row in 0..batch.num_rows() {
-            if !self.experiments.contains(experiments.value(row)) {
-                self.experiments.insert(experiments.value(row).to_owned());
-            }
             if starts.is_valid(row) && finals.value(row) {
                 self.windows.insert((names.value(row).to_owned(), starts.value(row)));
             }

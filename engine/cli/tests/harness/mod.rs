@@ -1,4 +1,5 @@
 //! Runs the built binary in a folder of its own.
+#![allow(clippy::unwrap_used, reason = "a test that fails should panic, also in its helpers")]
 
 use std::fs;
 use std::io::Write as _;
