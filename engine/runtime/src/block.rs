@@ -163,7 +163,9 @@ impl Block {
             if let Some(list) = block.by_id_shard.get_mut(shard_of(meta.id_hash as u64)) {
                 list.push(index);
             }
-            if matters_to_subjects(event_type) && let Some(list) = block.by_subject_shard.get_mut(shard_of(meta.subject_hash)) {
+            if matters_to_subjects(event_type)
+                && let Some(list) = block.by_subject_shard.get_mut(shard_of(meta.subject_hash))
+            {
                 list.push(index);
             }
             block.records.push(meta);
@@ -186,7 +188,9 @@ impl Block {
             })
             .collect();
         for record in &mut self.records {
-            let Some(Some(maps)) = maps.get(record.event_type as usize) else { continue };
+            let Some(Some(maps)) = maps.get(record.event_type as usize) else {
+                continue;
+            };
             record.experiment = lookup(&maps.experiment, record.experiment);
             record.name = lookup(&maps.name, record.name);
             record.other = lookup(&maps.other, record.other);
@@ -202,13 +206,17 @@ impl Block {
     /// The event id of a record.
     #[must_use]
     pub fn event_id(&self, record: &RecordMeta) -> &str {
-        self.columns_of(record.event_type).and_then(|columns| text_at(Some(&columns.event_id), record.row)).unwrap_or("")
+        self.columns_of(record.event_type)
+            .and_then(|columns| text_at(Some(&columns.event_id), record.row))
+            .unwrap_or("")
     }
 
     /// The (tenant, subject id) of a record.
     #[must_use]
     pub fn subject(&self, record: &RecordMeta) -> (&str, &str) {
-        let Some(columns) = self.columns_of(record.event_type) else { return ("", "") };
+        let Some(columns) = self.columns_of(record.event_type) else {
+            return ("", "");
+        };
         (
             text_at(columns.tenant_id.as_ref(), record.row).unwrap_or(""),
             text_at(columns.subject_id.as_ref(), record.row).unwrap_or(""),
@@ -225,7 +233,9 @@ impl Block {
     /// Whether a record is a second delivery.
     #[must_use]
     pub fn is_dropped(&self, index: u32) -> bool {
-        self.dropped.get(index as usize).is_some_and(|flag| flag.load(Ordering::Relaxed))
+        self.dropped
+            .get(index as usize)
+            .is_some_and(|flag| flag.load(Ordering::Relaxed))
     }
 
     /// How many records are second deliveries. Known once the block's last slice is settled.
@@ -238,10 +248,18 @@ impl Block {
     /// How many records are late for at least one window, too late ones and second deliveries left out. Known as [`Block::duplicates`].
     #[must_use]
     pub fn late_for_windows(&self) -> u64 {
-        let mut records: Vec<u32> = self.late.iter().filter(|late| late.window.is_some()).map(|late| late.record).collect();
+        let mut records: Vec<u32> = self
+            .late
+            .iter()
+            .filter(|late| late.window.is_some())
+            .map(|late| late.record)
+            .collect();
         records.dedup();
         let counts = |index: &&u32| {
-            self.records.get(**index as usize).is_some_and(|record| record.slice != NO_SLICE) && !self.is_dropped(**index)
+            self.records
+                .get(**index as usize)
+                .is_some_and(|record| record.slice != NO_SLICE)
+                && !self.is_dropped(**index)
         };
         records.iter().filter(counts).count() as u64
     }
@@ -251,7 +269,10 @@ impl Block {
 pub type SharedBlock = Arc<Block>;
 
 fn matters_to_subjects(event_type: EventType) -> bool {
-    matches!(event_type, EventType::Exposure | EventType::Assignment | EventType::Outcome)
+    matches!(
+        event_type,
+        EventType::Exposure | EventType::Assignment | EventType::Outcome
+    )
 }
 
 fn lookup(map: &[u32], key: u32) -> u32 {
@@ -277,14 +298,25 @@ impl NameMaps {
             ),
             EventType::AnalysisSignal | EventType::Error => (Vec::new(), Vec::new()),
         };
-        NameMaps { experiment, name, other }
+        NameMaps {
+            experiment,
+            name,
+            other,
+        }
     }
 }
 
 fn dictionary_map(batch: &RecordBatch, column: &str, names: &mut Names) -> Vec<u32> {
-    let Some(dictionary) = dictionary(batch, column) else { return Vec::new() };
-    let Some(values) = dictionary.values().as_string_opt::<i32>() else { return Vec::new() };
-    values.iter().map(|value| value.map_or(NO_NAME, |name| names.intern(name))).collect()
+    let Some(dictionary) = dictionary(batch, column) else {
+        return Vec::new();
+    };
+    let Some(values) = dictionary.values().as_string_opt::<i32>() else {
+        return Vec::new();
+    };
+    values
+        .iter()
+        .map(|value| value.map_or(NO_NAME, |name| names.intern(name)))
+        .collect()
 }
 
 fn dictionary<'a>(batch: &'a RecordBatch, column: &str) -> Option<&'a DictionaryArray<Int32Type>> {
@@ -293,7 +325,12 @@ fn dictionary<'a>(batch: &'a RecordBatch, column: &str) -> Option<&'a Dictionary
 
 impl EventColumns {
     fn new(batch: RecordBatch) -> Result<EventColumns, RuntimeError> {
-        let text = |name: &str| batch.column_by_name(name).and_then(|column| column.as_string_opt::<i32>()).cloned();
+        let text = |name: &str| {
+            batch
+                .column_by_name(name)
+                .and_then(|column| column.as_string_opt::<i32>())
+                .cloned()
+        };
         let event_id = text("event_id").ok_or_else(|| wrong_schema("event_id"))?;
         let event_time = batch
             .column_by_name("event_time")
@@ -313,7 +350,9 @@ impl EventColumns {
 }
 
 fn wrong_schema(column: &str) -> RuntimeError {
-    RuntimeError::internal(format!("a decoded batch lacks column {column} or has it in another type"))
+    RuntimeError::internal(format!(
+        "a decoded batch lacks column {column} or has it in another type"
+    ))
 }
 
 /// Reads record metadata of all types.
@@ -348,7 +387,9 @@ impl<'a> RowReaders<'a> {
                 let values = types.values().as_string_opt::<i32>()?;
                 Some((types, values.iter().map(|value| value == Some("Binary")).collect()))
             });
-            let value = batch.column_by_name("value").and_then(|column| column.as_any().downcast_ref::<Float64Array>());
+            let value = batch
+                .column_by_name("value")
+                .and_then(|column| column.as_any().downcast_ref::<Float64Array>());
             if is_outcome && (value.is_none() || binary.is_none()) {
                 return Err(wrong_schema("value"));
             }
@@ -401,7 +442,14 @@ impl RowReader<'_> {
             row,
             event_type,
             binary: self.binary.as_ref().is_some_and(|(types, is_binary)| {
-                types.keys().value(at).try_into().ok().and_then(|key: usize| is_binary.get(key)).copied().unwrap_or(false)
+                types
+                    .keys()
+                    .value(at)
+                    .try_into()
+                    .ok()
+                    .and_then(|key: usize| is_binary.get(key))
+                    .copied()
+                    .unwrap_or(false)
             }),
         }
     }
@@ -410,5 +458,9 @@ impl RowReader<'_> {
 fn key_at(dictionary: Option<&DictionaryArray<Int32Type>>, row: usize) -> u32 {
     let Some(dictionary) = dictionary else { return NO_NAME };
     let keys = dictionary.keys();
-    if keys.is_null(row) { NO_NAME } else { u32::try_from(keys.value(row)).unwrap_or(NO_NAME) }
+    if keys.is_null(row) {
+        NO_NAME
+    } else {
+        u32::try_from(keys.value(row)).unwrap_or(NO_NAME)
+    }
 }

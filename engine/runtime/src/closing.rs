@@ -24,13 +24,21 @@ type ExperimentScratch = Vec<GroupScratch>;
 impl Shard {
     /// Counts a row in or out of the windows it belongs to. Rows with a history are judged one by one when a window closes.
     pub(crate) fn count_in_windows(&mut self, context: &ShardContext<'_>, row_id: u32, delta: i64) {
-        let Some(row) = self.rows.get(row_id as usize).copied() else { return };
+        let Some(row) = self.rows.get(row_id as usize).copied() else {
+            return;
+        };
         if row.has_history && delta < 0 {
             return;
         }
-        let Some(Some(state)) = self.experiments.get_mut(row.experiment as usize) else { return };
+        let Some(Some(state)) = self.experiments.get_mut(row.experiment as usize) else {
+            return;
+        };
         let definition = Arc::clone(&state.definition);
-        let groups = if row.has_history { Vec::new() } else { state.groups_of(row.variant, row.local) };
+        let groups = if row.has_history {
+            Vec::new()
+        } else {
+            state.groups_of(row.variant, row.local)
+        };
         for (kind, window) in context.plan.windows.iter().enumerate() {
             let next = self.next_window.get(kind).copied().unwrap_or(i64::MIN);
             let first = window.first_ending_after(row.first_time);
@@ -40,7 +48,9 @@ impl Shard {
                 occupied.insert(first.max(next), last);
             }
             for group in &groups {
-                let Some(group) = state.groups.get_mut(*group as usize) else { continue };
+                let Some(group) = state.groups.get_mut(*group as usize) else {
+                    continue;
+                };
                 let counters = counters_at(group, kind, definition.attribution_classes.len());
                 let mut add = |index: usize, from: i64, to: i64| {
                     if let Some(counter) = counters.get_mut(index) {
@@ -61,13 +71,18 @@ impl Shard {
     /// The event time at which the next window of this shard becomes final.
     pub(crate) fn next_final(&self, context: &ShardContext<'_>) -> Option<i64> {
         let kinds = context.plan.windows.iter().enumerate();
-        kinds.filter_map(|(kind, window)| Some(self.next_closing(context, kind, window)?.1)).min()
+        kinds
+            .filter_map(|(kind, window)| Some(self.next_closing(context, kind, window)?.1))
+            .min()
     }
 
     /// The next window of a kind that may count anybody, and when it becomes final.
     fn next_closing(&self, context: &ShardContext<'_>, kind: usize, window: &WindowPlan) -> Option<(i64, i64)> {
         let index = self.occupied.get(kind)?.at_or_after(*self.next_window.get(kind)?)?;
-        Some((index, window.end(index).saturating_add(context.plan.time.allowed_lateness)))
+        Some((
+            index,
+            window.end(index).saturating_add(context.plan.time.allowed_lateness),
+        ))
     }
 
     /// Closes the windows that become final at `boundary`.
@@ -119,7 +134,12 @@ impl Shard {
         let (start, end) = (window.start(index), window.end(index));
         let mut scratch: Vec<ExperimentScratch> = Vec::with_capacity(self.experiments.len());
         for state in &mut self.experiments {
-            scratch.push(state.as_mut().map(|state| window_counts(state, kind, index, is_final)).unwrap_or_default());
+            scratch.push(
+                state
+                    .as_mut()
+                    .map(|state| window_counts(state, kind, index, is_final))
+                    .unwrap_or_default(),
+            );
         }
         self.add_rows_with_history(context, start, end, &mut scratch);
         let pane = match self.open.get_mut(kind) {
@@ -136,7 +156,13 @@ impl Shard {
         self.finish(scratch)
     }
 
-    fn add_rows_with_history(&mut self, context: &ShardContext<'_>, start: i64, end: i64, scratch: &mut [ExperimentScratch]) {
+    fn add_rows_with_history(
+        &mut self,
+        context: &ShardContext<'_>,
+        start: i64,
+        end: i64,
+        scratch: &mut [ExperimentScratch],
+    ) {
         let Shard { rows, experiments, .. } = self;
         for (state, scratch) in experiments.iter_mut().zip(scratch) {
             let Some(state) = state else { continue };
@@ -147,7 +173,9 @@ impl Shard {
             let longest = classes.iter().copied().max().unwrap_or(0);
             let histories = std::mem::take(&mut state.histories);
             for (row_id, history) in &histories {
-                let Some(row) = rows.get(*row_id as usize) else { continue };
+                let Some(row) = rows.get(*row_id as usize) else {
+                    continue;
+                };
                 if row.first_time >= end || row.first_time.saturating_add(longest.max(1)) <= start {
                     continue;
                 }
@@ -164,7 +192,9 @@ impl Shard {
                     partial.subjects += i64::from(is_member);
                     partial.at_risk.resize(classes.len(), 0);
                     partial.matured.resize(classes.len(), 0);
-                    for ((attribution, at_risk), matured) in classes.iter().zip(&mut partial.at_risk).zip(&mut partial.matured) {
+                    for ((attribution, at_risk), matured) in
+                        classes.iter().zip(&mut partial.at_risk).zip(&mut partial.matured)
+                    {
                         let closes = row.first_time.saturating_add(*attribution);
                         *at_risk += i64::from(closes > start);
                         *matured += i64::from(closes > start && closes <= end);
@@ -180,10 +210,18 @@ impl Shard {
             if entry.accumulator.is_empty() {
                 continue;
             }
-            let Some(row) = self.rows.get(entry.row as usize).copied() else { continue };
-            let Some(variant) = self.standing(context, entry.row, end).analysed else { continue };
-            let Some(Some(state)) = self.experiments.get_mut(row.experiment as usize) else { continue };
-            let Some(scratch) = scratch.get_mut(row.experiment as usize) else { continue };
+            let Some(row) = self.rows.get(entry.row as usize).copied() else {
+                continue;
+            };
+            let Some(variant) = self.standing(context, entry.row, end).analysed else {
+                continue;
+            };
+            let Some(Some(state)) = self.experiments.get_mut(row.experiment as usize) else {
+                continue;
+            };
+            let Some(scratch) = scratch.get_mut(row.experiment as usize) else {
+                continue;
+            };
             let groups = state.groups_of(variant, row.local);
             add_entry(state, &row, end, pane, entry, &groups, scratch);
         }
@@ -215,9 +253,16 @@ impl Shard {
 
     fn key_of(&self, experiment: u32, group: &Group) -> PartialKey {
         let segment = group.key.segment.map(|(index, value)| {
-            (index, (value != NONE).then(|| Arc::from(self.segment_values.name(value))))
+            (
+                index,
+                (value != NONE).then(|| Arc::from(self.segment_values.name(value))),
+            )
         });
-        PartialKey { experiment, variant: group.key.variant, segment }
+        PartialKey {
+            experiment,
+            variant: group.key.variant,
+            segment,
+        }
     }
 
     /// The cumulative statistics, and those over matured subjects.
@@ -233,7 +278,8 @@ impl Shard {
             let Some(state) = state else { continue };
             for group in &state.groups {
                 let key = self.key_of(experiment, group);
-                if group.subjects != 0 || group.crossovers != 0 || group.first_exposures.iter().any(|count| *count != 0) {
+                if group.subjects != 0 || group.crossovers != 0 || group.first_exposures.iter().any(|count| *count != 0)
+                {
                     all.insert(key.clone(), cumulative_group(state, group));
                 }
                 if group.matured_subjects.iter().any(|count| *count != 0) {
@@ -261,7 +307,13 @@ fn counters_at(group: &mut Group, kind: usize, classes: usize) -> &mut [WindowCo
 
 /// The counts of subjects without a history in a window.
 fn window_counts(state: &mut ExperimentState, kind: usize, index: i64, is_final: bool) -> ExperimentScratch {
-    let read = |counter: &mut WindowCounter| if is_final { counter.advance_to(index) } else { counter.peek(index) };
+    let read = |counter: &mut WindowCounter| {
+        if is_final {
+            counter.advance_to(index)
+        } else {
+            counter.peek(index)
+        }
+    };
     state
         .groups
         .iter_mut()
@@ -298,9 +350,16 @@ fn add_entry(
     groups: &[u32],
     scratch: &mut ExperimentScratch,
 ) {
-    let Some(column) = state.columns.get(entry.slot as usize) else { return };
-    let Some(unit) = entry.accumulator.unit(column.fold, column.caps) else { return };
-    let is_matured = row.first_time.saturating_add(state.definition.attribution(column.class)) <= end;
+    let Some(column) = state.columns.get(entry.slot as usize) else {
+        return;
+    };
+    let Some(unit) = entry.accumulator.unit(column.fold, column.caps) else {
+        return;
+    };
+    let is_matured = row
+        .first_time
+        .saturating_add(state.definition.attribution(column.class))
+        <= end;
     let unit_of = |slot: u32| -> Option<Unit> {
         let column = state.columns.get(slot as usize)?;
         pane.get(entry.row, slot)?.accumulator.unit(column.fold, column.caps)
@@ -311,7 +370,8 @@ fn add_entry(
             state.definition.ratios.get(*ratio).is_some_and(|plan| {
                 let numerator = state.existing_slot(plan.numerator);
                 let has_numerator = numerator.is_some_and(|slot| unit_of(slot).is_some());
-                numerator == Some(entry.slot) || (state.existing_slot(plan.denominator) == Some(entry.slot) && !has_numerator)
+                numerator == Some(entry.slot)
+                    || (state.existing_slot(plan.denominator) == Some(entry.slot) && !has_numerator)
             })
         })
         .map(|ratio| (ratio, state.pair_of(ratio, unit_of)))
@@ -319,14 +379,19 @@ fn add_entry(
     for group in groups {
         let scratch = scratch_at(scratch, *group);
         if scratch.metrics.len() <= entry.slot as usize {
-            scratch.metrics.resize(entry.slot as usize + 1, MetricPartial::default());
+            scratch
+                .metrics
+                .resize(entry.slot as usize + 1, MetricPartial::default());
         }
         if let Some(metric) = scratch.metrics.get_mut(entry.slot as usize) {
             metric.totals.replace(column.fold, None, Some(&unit));
             metric.matured_with_outcome += i64::from(is_matured);
         }
         if scratch.partial.ratios.len() < state.definition.ratios.len() {
-            scratch.partial.ratios.resize(state.definition.ratios.len(), RatioPartial::default());
+            scratch
+                .partial
+                .ratios
+                .resize(state.definition.ratios.len(), RatioPartial::default());
         }
         for (ratio, pair) in &pairs {
             if let Some(partial) = scratch.partial.ratios.get_mut(*ratio) {
@@ -378,10 +443,21 @@ fn metric_partials(
     totals: &[Totals],
     matured: impl Fn(usize) -> i64,
 ) -> std::collections::BTreeMap<u32, MetricPartial> {
-    let occupied = state.columns.iter().zip(totals).enumerate().filter(|(_, (_, totals))| !totals.is_empty());
+    let occupied = state
+        .columns
+        .iter()
+        .zip(totals)
+        .enumerate()
+        .filter(|(_, (_, totals))| !totals.is_empty());
     occupied
         .map(|(slot, (column, totals))| {
-            (column.metric, MetricPartial { totals: totals.clone(), matured_with_outcome: matured(slot) })
+            (
+                column.metric,
+                MetricPartial {
+                    totals: totals.clone(),
+                    matured_with_outcome: matured(slot),
+                },
+            )
         })
         .collect()
 }
@@ -390,7 +466,10 @@ fn ratio_partials(totals: &[PairTotals], matured: impl Fn(usize) -> i64) -> Vec<
     totals
         .iter()
         .enumerate()
-        .map(|(ratio, totals)| RatioPartial { totals: totals.clone(), matured_pairs: matured(ratio) })
+        .map(|(ratio, totals)| RatioPartial {
+            totals: totals.clone(),
+            matured_pairs: matured(ratio),
+        })
         .collect()
 }
 
@@ -405,7 +484,9 @@ fn refresh_extremes(state: &mut ExperimentState, rows: &[Row]) {
         return;
     }
     for row_id in &state.rows {
-        let Some(row) = rows.get(*row_id as usize) else { continue };
+        let Some(row) = rows.get(*row_id as usize) else {
+            continue;
+        };
         for group in state.groups_of_row(row) {
             if let Some(extremes) = stale.get_mut(&group) {
                 extremes.add_row(state, row);
@@ -420,9 +501,15 @@ fn refresh_extremes(state: &mut ExperimentState, rows: &[Row]) {
 }
 
 fn is_stale(group: &Group) -> bool {
-    let stale = |totals: &Totals| totals.moments.extremes_stale() || totals.any.as_ref().is_some_and(|any| any.extremes_stale());
+    let stale = |totals: &Totals| {
+        totals.moments.extremes_stale() || totals.any.as_ref().is_some_and(|any| any.extremes_stale())
+    };
     group.metrics.iter().chain(&group.matured_metrics).any(stale)
-        || group.ratios.iter().chain(&group.matured_ratios).any(|ratio| ratio.moments.extremes_stale())
+        || group
+            .ratios
+            .iter()
+            .chain(&group.matured_ratios)
+            .any(|ratio| ratio.moments.extremes_stale())
 }
 
 /// Least and greatest values of a group's rows, by slot and by ratio, of all and of matured rows.
@@ -440,7 +527,10 @@ struct Range {
 
 impl Default for Range {
     fn default() -> Self {
-        Range { min: f64::INFINITY, max: f64::NEG_INFINITY }
+        Range {
+            min: f64::INFINITY,
+            max: f64::NEG_INFINITY,
+        }
     }
 }
 
@@ -456,7 +546,12 @@ impl ExtremesOfGroup {
         for (slot, column) in state.columns.iter().enumerate() {
             let Some(unit) = column.unit(row.local) else { continue };
             let is_matured = row.matured >> column.class & 1 == 1;
-            for (_, ranges) in self.metrics.iter_mut().enumerate().filter(|(which, _)| *which == 0 || is_matured) {
+            for (_, ranges) in self
+                .metrics
+                .iter_mut()
+                .enumerate()
+                .filter(|(which, _)| *which == 0 || is_matured)
+            {
                 if ranges.len() <= slot {
                     ranges.resize(slot + 1, Default::default());
                 }
@@ -467,10 +562,20 @@ impl ExtremesOfGroup {
             }
         }
         for (index, ratio) in state.definition.ratios.iter().enumerate() {
-            let pair = state.pair_of(index, |slot| state.columns.get(slot as usize).and_then(|column| column.unit(row.local)));
+            let pair = state.pair_of(index, |slot| {
+                state
+                    .columns
+                    .get(slot as usize)
+                    .and_then(|column| column.unit(row.local))
+            });
             let Some((numerator, _)) = pair.values else { continue };
             let is_matured = row.matured >> state.definition.class_of(ratio.numerator) & 1 == 1;
-            for (_, ranges) in self.ratios.iter_mut().enumerate().filter(|(which, _)| *which == 0 || is_matured) {
+            for (_, ranges) in self
+                .ratios
+                .iter_mut()
+                .enumerate()
+                .filter(|(which, _)| *which == 0 || is_matured)
+            {
                 if ranges.len() <= index {
                     ranges.resize(index + 1, Range::default());
                 }

@@ -37,7 +37,11 @@ pub struct Standing {
 impl VariantHistory {
     /// Takes an exposure in, in any order.
     pub fn observe(&mut self, epoch: u16, exposure: SeenExposure, policy: CrossoverPolicy) {
-        match self.firsts.iter_mut().find(|(its_epoch, variant, _)| *its_epoch == epoch && *variant == exposure.variant) {
+        match self
+            .firsts
+            .iter_mut()
+            .find(|(its_epoch, variant, _)| *its_epoch == epoch && *variant == exposure.variant)
+        {
             Some((_, _, first)) => *first = (*first).min(exposure.time),
             None => self.firsts.push((epoch, exposure.variant, exposure.time)),
         }
@@ -76,9 +80,13 @@ impl VariantHistory {
     fn is_crossover_before(&self, end: i64) -> bool {
         self.firsts.iter().enumerate().any(|(index, &(epoch, variant, first))| {
             first < end
-                && self.firsts.iter().skip(index + 1).any(|&(other_epoch, other_variant, other_first)| {
-                    other_epoch == epoch && other_variant != variant && other_first < end
-                })
+                && self
+                    .firsts
+                    .iter()
+                    .skip(index + 1)
+                    .any(|&(other_epoch, other_variant, other_first)| {
+                        other_epoch == epoch && other_variant != variant && other_first < end
+                    })
         })
     }
 }
@@ -94,7 +102,15 @@ mod tests {
         let mut history = VariantHistory::default();
         for &(epoch, time, variant) in exposures {
             let event_id = time.to_string().into_bytes().into_boxed_slice();
-            history.observe(epoch, SeenExposure { time, event_id, variant }, policy);
+            history.observe(
+                epoch,
+                SeenExposure {
+                    time,
+                    event_id,
+                    variant,
+                },
+                policy,
+            );
         }
         history
     }
@@ -103,16 +119,34 @@ mod tests {
     fn a_second_variant_makes_a_crossover_only_from_its_time_on() {
         let history = history(CrossoverPolicy::Exclude, &[(0, 10, A), (0, 50, B)]);
         let before = history.standing_before(50, A, CrossoverPolicy::Exclude);
-        assert_eq!(before, Standing { analysed: Some(A), is_crossover: false });
+        assert_eq!(
+            before,
+            Standing {
+                analysed: Some(A),
+                is_crossover: false
+            }
+        );
         let after = history.standing_before(51, A, CrossoverPolicy::Exclude);
-        assert_eq!(after, Standing { analysed: None, is_crossover: true });
+        assert_eq!(
+            after,
+            Standing {
+                analysed: None,
+                is_crossover: true
+            }
+        );
     }
 
     #[test]
     fn a_variant_change_across_allocation_epochs_is_a_reassignment() {
         let history = history(CrossoverPolicy::Exclude, &[(0, 10, A), (1, 50, B)]);
         let standing = history.standing_before(i64::MAX, A, CrossoverPolicy::Exclude);
-        assert_eq!(standing, Standing { analysed: Some(A), is_crossover: false });
+        assert_eq!(
+            standing,
+            Standing {
+                analysed: Some(A),
+                is_crossover: false
+            }
+        );
     }
 
     #[test]

@@ -12,7 +12,8 @@ use backplane_events::Table;
 
 use crate::error::RuntimeError;
 use crate::plan::{
-    Caps, CrossoverPolicy, DEFAULT_ATTRIBUTION, ExperimentPlan, Fold, MetricPlan, Plan, RatioPlan, Segment, TimePlan, WindowPlan,
+    Caps, CrossoverPolicy, DEFAULT_ATTRIBUTION, ExperimentPlan, Fold, MetricPlan, Plan, RatioPlan, Segment, TimePlan,
+    WindowPlan,
 };
 
 /// The experiment name under which the tables `experiments` and `metrics` state what holds for undeclared experiments.
@@ -50,14 +51,21 @@ pub fn plan_of(config: &Config) -> Result<Plan, RuntimeError> {
             })
             .collect(),
         metrics: config.metrics.iter().map(metric_plan).collect(),
-        ratios: config.metrics.iter().filter_map(|metric| ratio_plan(metric, &metric_names)).collect(),
+        ratios: config
+            .metrics
+            .iter()
+            .filter_map(|metric| ratio_plan(metric, &metric_names))
+            .collect(),
         experiments: config.experiments.iter().map(experiment_plan).collect(),
         metric_names,
     };
     // The last id stands for experiments that only the stream names.
     for id in (0u32..).take(plan.experiments.len()).chain([u32::MAX]) {
         if plan.define(id).attribution_classes.len() > 32 {
-            let name = plan.experiments.get(id as usize).map_or("an undeclared experiment", |experiment| &experiment.name);
+            let name = plan
+                .experiments
+                .get(id as usize)
+                .map_or("an undeclared experiment", |experiment| &experiment.name);
             return Err(RuntimeError::Configuration(format!(
                 "{name} has more than 32 different attribution windows among its metrics; use fewer"
             )));
@@ -71,11 +79,26 @@ pub fn plan_of(config: &Config) -> Result<Plan, RuntimeError> {
 fn refuse_eternities(plan: &Plan) -> Result<(), RuntimeError> {
     const CENTURY: i64 = 36_525 * 86_400 * 1_000_000;
     let time = &plan.time;
-    let own = [time.max_out_of_orderness, time.allowed_lateness, time.correction_horizon, time.max_future_skew, plan.evaluate_every];
-    let windows = plan.windows.iter().flat_map(|window| [window.size, window.slide, window.offset]);
+    let own = [
+        time.max_out_of_orderness,
+        time.allowed_lateness,
+        time.correction_horizon,
+        time.max_future_skew,
+        plan.evaluate_every,
+    ];
+    let windows = plan
+        .windows
+        .iter()
+        .flat_map(|window| [window.size, window.slide, window.offset]);
     let metrics = plan.metrics.iter().flatten().filter_map(|metric| metric.attribution);
     let experiments = plan.experiments.iter().filter_map(|experiment| experiment.attribution);
-    match own.into_iter().chain(windows).chain(metrics).chain(experiments).find(|duration| *duration > CENTURY) {
+    match own
+        .into_iter()
+        .chain(windows)
+        .chain(metrics)
+        .chain(experiments)
+        .find(|duration| *duration > CENTURY)
+    {
         Some(duration) => Err(RuntimeError::Configuration(format!(
             "the duration {}d is longer than a century (36525d); use a shorter one",
             duration / 86_400_000_000
@@ -85,7 +108,14 @@ fn refuse_eternities(plan: &Plan) -> Result<(), RuntimeError> {
 }
 
 fn metric_plan(metric: &Metric) -> Option<MetricPlan> {
-    let MetricDefinition::Fold { metric_type, aggregation, winsorize } = &metric.definition else { return None };
+    let MetricDefinition::Fold {
+        metric_type,
+        aggregation,
+        winsorize,
+    } = &metric.definition
+    else {
+        return None;
+    };
     Some(MetricPlan {
         fold: match aggregation {
             Aggregation::Sum => Fold::Sum,
@@ -107,8 +137,15 @@ fn metric_plan(metric: &Metric) -> Option<MetricPlan> {
 }
 
 fn ratio_plan(metric: &Metric, names: &[String]) -> Option<RatioPlan> {
-    let MetricDefinition::Ratio { numerator, denominator } = &metric.definition else { return None };
-    let id = |name: &str| names.iter().position(|candidate| candidate == name).and_then(|index| u32::try_from(index).ok());
+    let MetricDefinition::Ratio { numerator, denominator } = &metric.definition else {
+        return None;
+    };
+    let id = |name: &str| {
+        names
+            .iter()
+            .position(|candidate| candidate == name)
+            .and_then(|index| u32::try_from(index).ok())
+    };
     Some(RatioPlan {
         metric: id(&metric.name)?,
         numerator: id(numerator)?,
@@ -129,7 +166,12 @@ fn experiment_plan(experiment: &Experiment) -> ExperimentPlan {
         attribution: experiment.attribution_window.map(|window| window.get()),
         segments: experiment.segments.iter().map(segment).collect(),
         // Before the first date counts as the first epoch.
-        epoch_starts: experiment.allocation.iter().skip(1).filter_map(|epoch| epoch.from.map(|from| from.0)).collect(),
+        epoch_starts: experiment
+            .allocation
+            .iter()
+            .skip(1)
+            .filter_map(|epoch| epoch.from.map(|from| from.0))
+            .collect(),
     }
 }
 
@@ -151,7 +193,13 @@ fn texts<T: Into<Option<String>>>(values: impl IntoIterator<Item = T>) -> ArrayR
 }
 
 fn times<T: Into<Option<i64>>>(values: impl IntoIterator<Item = T>) -> ArrayRef {
-    Arc::new(values.into_iter().map(Into::into).collect::<TimestampMicrosecondArray>().with_timezone("UTC"))
+    Arc::new(
+        values
+            .into_iter()
+            .map(Into::into)
+            .collect::<TimestampMicrosecondArray>()
+            .with_timezone("UTC"),
+    )
 }
 
 fn integers<T: Into<Option<i64>>>(values: impl IntoIterator<Item = T>) -> ArrayRef {
@@ -167,15 +215,20 @@ fn experiments(config: &Config, plan: &Plan, since: i64) -> Result<RecordBatch, 
     let rows: Vec<&Experiment> = config.experiments.iter().chain([&every_other]).collect();
     let own_plan = |experiment: &Experiment| experiment.plan.clone().unwrap_or_default();
     let variants = |experiment: &Experiment| {
-        let mut all: Vec<String> =
-            experiment.allocation.iter().flat_map(|epoch| epoch.shares.iter().map(|(variant, _)| variant.clone())).collect();
+        let mut all: Vec<String> = experiment
+            .allocation
+            .iter()
+            .flat_map(|epoch| epoch.shares.iter().map(|(variant, _)| variant.clone()))
+            .collect();
         all.sort();
         all.dedup();
         all
     };
     let control = |experiment: &&Experiment| {
         let variants = variants(experiment);
-        experiment.control_among(variants.iter().map(String::as_str)).map(str::to_owned)
+        experiment
+            .control_among(variants.iter().map(String::as_str))
+            .map(str::to_owned)
     };
     let segments = |experiment: &&Experiment| -> Option<String> {
         let names: Vec<String> = experiment_plan(experiment).segments.iter().map(Segment::name).collect();
@@ -189,7 +242,10 @@ fn experiments(config: &Config, plan: &Plan, since: i64) -> Result<RecordBatch, 
     let columns = vec![
         texts(rows.iter().map(|row| row.name.clone())),
         texts(rows.iter().map(control)),
-        integers(rows.iter().map(|row| row.attribution_window.map_or(DEFAULT_ATTRIBUTION, |window| window.get()))),
+        integers(rows.iter().map(|row| {
+            row.attribution_window
+                .map_or(DEFAULT_ATTRIBUTION, |window| window.get())
+        })),
         texts(rows.iter().map(|_| plan.crossovers.name().to_owned())),
         times(rows.iter().map(|row| row.starts_at.map(|at| at.0))),
         times(rows.iter().map(|row| own_plan(row).ends_at.map(|at| at.0))),
@@ -209,7 +265,12 @@ fn allocations(config: &Config) -> Result<RecordBatch, RuntimeError> {
     for experiment in &config.experiments {
         for epoch in &experiment.allocation {
             for (variant, share) in epoch.normalized() {
-                rows.push((experiment.name.clone(), epoch.from.map(|from| from.0), variant.to_owned(), share));
+                rows.push((
+                    experiment.name.clone(),
+                    epoch.from.map(|from| from.0),
+                    variant.to_owned(),
+                    share,
+                ));
             }
         }
     }
@@ -226,20 +287,29 @@ fn allocations(config: &Config) -> Result<RecordBatch, RuntimeError> {
 fn metrics(config: &Config, since: i64) -> Result<RecordBatch, RuntimeError> {
     let mut rows: Vec<(&str, &Metric)> = Vec::new();
     for experiment in &config.experiments {
-        rows.extend(config.metrics_of(&experiment.name).into_iter().map(|metric| (experiment.name.as_str(), metric)));
+        rows.extend(
+            config
+                .metrics_of(&experiment.name)
+                .into_iter()
+                .map(|metric| (experiment.name.as_str(), metric)),
+        );
     }
     rows.extend(config.metrics.iter().map(|metric| (EVERY_OTHER, metric)));
     let fold = |metric: &Metric| match &metric.definition {
-        MetricDefinition::Fold { metric_type, aggregation, winsorize } => {
-            (metric_type.name(), aggregation.name(), winsorize.lower, winsorize.upper)
-        }
+        MetricDefinition::Fold {
+            metric_type,
+            aggregation,
+            winsorize,
+        } => (metric_type.name(), aggregation.name(), winsorize.lower, winsorize.upper),
         MetricDefinition::Ratio { .. } => ("Ratio", "ratio", None, None),
     };
     let part = |metric: &Metric, numerator_wanted: bool| match &metric.definition {
         MetricDefinition::Fold { .. } => None,
-        MetricDefinition::Ratio { numerator, denominator } => {
-            Some(if numerator_wanted { numerator.clone() } else { denominator.clone() })
-        }
+        MetricDefinition::Ratio { numerator, denominator } => Some(if numerator_wanted {
+            numerator.clone()
+        } else {
+            denominator.clone()
+        }),
     };
     let columns = vec![
         texts(rows.iter().map(|row| row.0.to_owned())),
@@ -250,7 +320,10 @@ fn metrics(config: &Config, since: i64) -> Result<RecordBatch, RuntimeError> {
         reals(rows.iter().map(|row| fold(row.1).3)),
         texts(rows.iter().map(|row| part(row.1, true))),
         texts(rows.iter().map(|row| part(row.1, false))),
-        integers(rows.iter().map(|row| row.1.attribution_window.map(|window| window.get()))),
+        integers(
+            rows.iter()
+                .map(|row| row.1.attribution_window.map(|window| window.get())),
+        ),
         texts(rows.iter().map(|row| row.1.role.name().to_owned())),
         times(rows.iter().map(|_| since)),
     ];

@@ -60,10 +60,18 @@ impl std::hash::Hasher for LowWord {
 impl SeenIds {
     /// Takes a block's records of id shard `shard` in, in record order, to be judged when their slices are settled.
     pub fn ingest(&mut self, block: &SharedBlock, shard: usize) {
-        let Some(indices) = block.by_id_shard.get(shard) else { return };
+        let Some(indices) = block.by_id_shard.get(shard) else {
+            return;
+        };
         let waiting = &mut self.waiting;
         let first_deliveries = indices.iter().copied().filter(|&index| {
-            let Some(record) = block.records.get(index as usize).filter(|record| record.slice != NO_SLICE) else { return false };
+            let Some(record) = block
+                .records
+                .get(index as usize)
+                .filter(|record| record.slice != NO_SLICE)
+            else {
+                return false;
+            };
             match waiting.entry(record.id_hash) {
                 Entry::Occupied(first) if *first.get() == block.partition => {
                     block.drop_record(index);
@@ -86,7 +94,9 @@ impl SeenIds {
             self.forget(slice, horizon, slice_length);
             for segment in self.pending.take(slice) {
                 for index in segment.records {
-                    let Some(record) = segment.block.records.get(index as usize) else { continue };
+                    let Some(record) = segment.block.records.get(index as usize) else {
+                        continue;
+                    };
                     if self.waiting.get(&record.id_hash) == Some(&segment.block.partition) {
                         self.waiting.remove(&record.id_hash);
                     }
@@ -106,9 +116,11 @@ impl SeenIds {
 
     fn forget(&mut self, slice: i64, horizon: i64, slice_length: i64) {
         // A repeat that is not too late has slice <= time + horizon + slice_length, and its first delivery's time lies before `until`.
-        while self.generations.front().is_some_and(|oldest| {
-            oldest.until.saturating_add(horizon).saturating_add(slice_length) < slice
-        }) {
+        while self
+            .generations
+            .front()
+            .is_some_and(|oldest| oldest.until.saturating_add(horizon).saturating_add(slice_length) < slice)
+        {
             self.generations.pop_front();
         }
     }
@@ -119,7 +131,10 @@ impl SeenIds {
             Some((newest, older)) if slice <= newest.until => (newest, older),
             _ => {
                 let until = slice.saturating_add(horizon.max(1));
-                self.generations.push_back(Generation { until, ids: HashSet::with_hasher(PassThrough) });
+                self.generations.push_back(Generation {
+                    until,
+                    ids: HashSet::with_hasher(PassThrough),
+                });
                 match self.generations.make_contiguous().split_last_mut() {
                     Some(parts) => parts,
                     None => return true,
@@ -150,7 +165,11 @@ mod tests {
         };
         let text: String = records.iter().map(|(id, _)| line(id)).collect();
         let decoded = backplane_events::Decoder::new().decode(text.as_bytes(), backplane_events::EventTime(0));
-        let batches = backplane_events::EventType::ALL.iter().copied().zip(decoded.batches).filter_map(|(t, b)| Some((t, b?)));
+        let batches = backplane_events::EventType::ALL
+            .iter()
+            .copied()
+            .zip(decoded.batches)
+            .filter_map(|(t, b)| Some((t, b?)));
         let order = decoded.records.iter().map(|record| (record.event_type, record.row));
         let mut block = Block::new(partition, sequence, batches, order).unwrap();
         for (record, (_, slice)) in block.records.iter_mut().zip(records) {
@@ -165,7 +184,12 @@ mod tests {
             blocks.iter().for_each(|block| shard.ingest(block, index));
             shard.settle(watermark, horizon, 10);
         }
-        let flags = |block: &SharedBlock| (0u32..).zip(&block.records).map(|(index, _)| block.is_dropped(index)).collect();
+        let flags = |block: &SharedBlock| {
+            (0u32..)
+                .zip(&block.records)
+                .map(|(index, _)| block.is_dropped(index))
+                .collect()
+        };
         blocks.iter().map(flags).collect()
     }
 
@@ -177,7 +201,10 @@ mod tests {
 
     #[test]
     fn across_partitions_the_earlier_slice_then_the_earlier_partition_counts() {
-        let blocks = [block(1, 0, &[("e", 60), ("f", 60)]), block(0, 0, &[("e", 60), ("f", 120)])];
+        let blocks = [
+            block(1, 0, &[("e", 60), ("f", 60)]),
+            block(0, 0, &[("e", 60), ("f", 120)]),
+        ];
         assert_eq!(dropped(&blocks, 200, 100), [vec![true, false], vec![false, true]]);
     }
 

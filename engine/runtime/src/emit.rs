@@ -49,7 +49,9 @@ pub fn result_rows(
     let mut counts = CountRows::default();
     let mut statistics = StatisticsRows::default();
     for (key, partial) in partials {
-        let Some(definition) = emission.definitions.get(key.experiment as usize) else { continue };
+        let Some(definition) = emission.definitions.get(key.experiment as usize) else {
+            continue;
+        };
         let group = GroupNames::new(emission, definition, key);
         if partial.subjects + partial.crossovers > 0 {
             counts.push(emission, &group, partial);
@@ -90,11 +92,17 @@ impl ActivityByExperiment {
     }
 
     fn metrics(&self, experiment: u32) -> impl Iterator<Item = u32> + '_ {
-        self.not_binary.get(&experiment).into_iter().flat_map(|metrics| metrics.keys().copied())
+        self.not_binary
+            .get(&experiment)
+            .into_iter()
+            .flat_map(|metrics| metrics.keys().copied())
     }
 
     fn has_other_than_binary(&self, experiment: u32, metric: u32) -> bool {
-        self.not_binary.get(&experiment).and_then(|metrics| metrics.get(&metric)).is_some_and(|count| *count > 0)
+        self.not_binary
+            .get(&experiment)
+            .and_then(|metrics| metrics.get(&metric))
+            .is_some_and(|count| *count > 0)
     }
 }
 
@@ -115,7 +123,11 @@ struct GroupNames<'a> {
 impl<'a> GroupNames<'a> {
     fn new(emission: &Emission<'a>, definition: &ExperimentDefinition, key: &PartialKey) -> Self {
         let segment = key.segment.as_ref().map(|(index, value)| {
-            let name = definition.segments.get(usize::from(*index)).map(|segment| segment.name()).unwrap_or_default();
+            let name = definition
+                .segments
+                .get(usize::from(*index))
+                .map(|segment| segment.name())
+                .unwrap_or_default();
             (name, value.clone())
         });
         GroupNames {
@@ -156,12 +168,19 @@ fn metric_row(
     let own = partial.metrics.get(&metric).unwrap_or(&nothing);
     let with_outcome = i64::try_from(own.totals.moments.count()).unwrap_or(i64::MAX);
     let absent = absent_value(fold, caps);
-    let subjects = if absent.is_some() { partial.at_risk.get(class).copied().unwrap_or(0) } else { with_outcome };
+    let subjects = if absent.is_some() {
+        partial.at_risk.get(class).copied().unwrap_or(0)
+    } else {
+        with_outcome
+    };
     if subjects <= 0 {
         return None;
     }
     let mut moments = moments_of(&own.totals, fold, undeclared_is_any);
-    moments.merge(&Moments::repeated(absent.unwrap_or(0.0), u64::try_from(subjects - with_outcome).unwrap_or(0)));
+    moments.merge(&Moments::repeated(
+        absent.unwrap_or(0.0),
+        u64::try_from(subjects - with_outcome).unwrap_or(0),
+    ));
     Some(StatisticsRow {
         subjects,
         subjects_with_outcome: with_outcome,
@@ -201,13 +220,21 @@ fn ratio_row(
     let class = usize::from(definition.class_of(ratio.numerator));
     let own = partial.ratios.get(index).cloned().unwrap_or_default();
     let pairs = i64::try_from(own.totals.moments.count()).unwrap_or(i64::MAX);
-    let subjects = if absent_pair.is_some() { partial.at_risk.get(class).copied().unwrap_or(0) } else { pairs };
+    let subjects = if absent_pair.is_some() {
+        partial.at_risk.get(class).copied().unwrap_or(0)
+    } else {
+        pairs
+    };
     if subjects <= 0 {
         return None;
     }
     let (x, y) = absent_pair.unwrap_or((0.0, 0.0));
     let mut moments = own.totals.moments.clone();
-    moments.merge(&CrossMoments::repeated(x, y, u64::try_from(subjects - pairs).unwrap_or(0)));
+    moments.merge(&CrossMoments::repeated(
+        x,
+        y,
+        u64::try_from(subjects - pairs).unwrap_or(0),
+    ));
     Some(StatisticsRow {
         subjects,
         subjects_with_outcome: pairs,
@@ -248,7 +275,8 @@ impl KeyColumns {
         self.experiment.append_value(group.experiment);
         self.variant.append_value(group.variant);
         self.segment.append_option(group.segment.as_ref().map(|(name, _)| name));
-        self.segment_value.append_option(group.segment.as_ref().and_then(|(_, value)| value.as_deref()));
+        self.segment_value
+            .append_option(group.segment.as_ref().and_then(|(_, value)| value.as_deref()));
         self.window_name.append_value(emission.window_name);
         self.window_start.append_option(emission.window.map(|(start, _)| start));
         self.window_end.append_option(emission.window.map(|(_, end)| end));
@@ -258,9 +286,8 @@ impl KeyColumns {
     }
 
     fn finish(mut self) -> BTreeMap<&'static str, ArrayRef> {
-        let utc = |mut builder: TimestampMicrosecondBuilder| -> ArrayRef {
-            Arc::new(builder.finish().with_timezone("UTC"))
-        };
+        let utc =
+            |mut builder: TimestampMicrosecondBuilder| -> ArrayRef { Arc::new(builder.finish().with_timezone("UTC")) };
         BTreeMap::from([
             ("experiment", Arc::new(self.experiment.finish()) as ArrayRef),
             ("variant", Arc::new(self.variant.finish())),
@@ -279,7 +306,11 @@ impl KeyColumns {
 /// Puts columns into the order of a table.
 fn in_table_order(table: Table, mut columns: BTreeMap<&'static str, ArrayRef>) -> Result<RecordBatch, RuntimeError> {
     let schema = table.schema();
-    let ordered: Option<Vec<ArrayRef>> = schema.fields().iter().map(|field| columns.remove(field.name().as_str())).collect();
+    let ordered: Option<Vec<ArrayRef>> = schema
+        .fields()
+        .iter()
+        .map(|field| columns.remove(field.name().as_str()))
+        .collect();
     let ordered = ordered.ok_or_else(|| RuntimeError::internal(format!("a row of {} lacks a column", table.name())))?;
     Ok(RecordBatch::try_new(schema, ordered)?)
 }

@@ -30,7 +30,9 @@ pub enum RuntimeError {
 impl RuntimeError {
     /// A defect of the engine.
     pub fn internal(message: impl std::fmt::Display) -> Self {
-        Self::Internal { message: message.to_string() }
+        Self::Internal {
+            message: message.to_string(),
+        }
     }
 
     /// Whose fault it is.

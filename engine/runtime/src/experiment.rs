@@ -165,7 +165,8 @@ impl ExperimentState {
         }
         let (fold, caps) = plan.fold_of(metric)?;
         let slot = u32::try_from(self.columns.len()).ok()?;
-        let is_part = |ratio: &&(usize, &crate::plan::RatioPlan)| ratio.1.numerator == metric || ratio.1.denominator == metric;
+        let is_part =
+            |ratio: &&(usize, &crate::plan::RatioPlan)| ratio.1.numerator == metric || ratio.1.denominator == metric;
         let ratios: Vec<(usize, &crate::plan::RatioPlan)> = self.definition.ratios.iter().enumerate().collect();
         self.columns.push(Column {
             metric,
@@ -213,7 +214,12 @@ impl ExperimentState {
         let mut groups = Vec::with_capacity(1 + self.segment_values.len());
         groups.push(self.group(GroupKey { variant, segment: None }));
         for index in 0..self.segment_values.len() {
-            let value = self.segment_values.get(index).and_then(|column| column.get(local as usize)).copied().unwrap_or(NONE);
+            let value = self
+                .segment_values
+                .get(index)
+                .and_then(|column| column.get(local as usize))
+                .copied()
+                .unwrap_or(NONE);
             let segment = Some((u16::try_from(index).unwrap_or(u16::MAX), value));
             groups.push(self.group(GroupKey { variant, segment }));
         }
@@ -246,7 +252,9 @@ impl ExperimentState {
     /// matured statistics. `analysed` is `None` where the row is left out. Sets the row's groups.
     pub fn count_row(&mut self, row: &mut Row, analysed: Option<u32>, is_crossover: bool, delta: i64) {
         for group in self.groups_of(row.variant, row.local) {
-            let Some(group) = self.groups.get_mut(group as usize) else { continue };
+            let Some(group) = self.groups.get_mut(group as usize) else {
+                continue;
+            };
             if let Some(count) = group.first_exposures.get_mut(usize::from(row.epoch)) {
                 *count += delta;
             }
@@ -266,7 +274,10 @@ impl ExperimentState {
             match position.checked_sub(1) {
                 None => row.group = *group,
                 Some(segment) => {
-                    let place = self.segment_groups.get_mut(segment).and_then(|column| column.get_mut(row.local as usize));
+                    let place = self
+                        .segment_groups
+                        .get_mut(segment)
+                        .and_then(|column| column.get_mut(row.local as usize));
                     if let Some(place) = place {
                         *place = *group;
                     }
@@ -291,10 +302,13 @@ impl ExperimentState {
     fn move_all_metrics(&mut self, row: &Row, delta: i64) {
         let units: Vec<Option<Unit>> = self.columns.iter().map(|column| column.unit(row.local)).collect();
         let sign = |unit: Option<Unit>| if delta > 0 { (None, unit) } else { (unit, None) };
-        let pairs: Vec<PairUnit> =
-            (0..self.definition.ratios.len()).map(|ratio| self.pair_of(ratio, |slot| self.unit_at(slot, row.local))).collect();
+        let pairs: Vec<PairUnit> = (0..self.definition.ratios.len())
+            .map(|ratio| self.pair_of(ratio, |slot| self.unit_at(slot, row.local)))
+            .collect();
         for position in 0..=self.segment_groups.len() {
-            let Some(group) = group_at(&mut self.groups, &self.segment_groups, row, position) else { continue };
+            let Some(group) = group_at(&mut self.groups, &self.segment_groups, row, position) else {
+                continue;
+            };
             for (slot, (unit, column)) in units.iter().zip(&self.columns).enumerate() {
                 if unit.is_none() {
                     continue;
@@ -311,7 +325,11 @@ impl ExperimentState {
                 if let Some(totals) = group.ratios.get_mut(index) {
                     totals.replace(old, new);
                 }
-                let class = self.definition.ratios.get(index).map_or(0, |ratio| self.definition.class_of(ratio.numerator));
+                let class = self
+                    .definition
+                    .ratios
+                    .get(index)
+                    .map_or(0, |ratio| self.definition.class_of(ratio.numerator));
                 if row.matured >> class & 1 == 1
                     && let Some(totals) = group.matured_ratios.get_mut(index)
                 {
@@ -323,8 +341,13 @@ impl ExperimentState {
 
     /// The groups that a row counts in; none where it is left out.
     pub fn groups_of_row<'a>(&'a self, row: &'a Row) -> impl Iterator<Item = u32> + 'a {
-        let segments = self.segment_groups.iter().filter_map(|column| column.get(row.local as usize).copied());
-        std::iter::once(row.group).chain(segments).filter(|group| *group != NONE)
+        let segments = self
+            .segment_groups
+            .iter()
+            .filter_map(|column| column.get(row.local as usize).copied());
+        std::iter::once(row.group)
+            .chain(segments)
+            .filter(|group| *group != NONE)
     }
 
     fn unit_at(&self, slot: u32, local: u32) -> Option<Unit> {
@@ -333,7 +356,9 @@ impl ExperimentState {
 
     /// A row's contribution to a ratio, with its metrics' contributions from `unit_of`.
     pub fn pair_of(&self, ratio: usize, unit_of: impl Fn(u32) -> Option<Unit>) -> PairUnit {
-        let Some(plan) = self.definition.ratios.get(ratio) else { return PairUnit::default() };
+        let Some(plan) = self.definition.ratios.get(ratio) else {
+            return PairUnit::default();
+        };
         let part = |metric: u32| {
             let slot = self.slots.get(&metric).copied()?;
             let column = self.columns.get(slot as usize)?;
@@ -341,14 +366,29 @@ impl ExperimentState {
         };
         let (numerator, absent_numerator) = part(plan.numerator).unwrap_or((None, Some(0.0)));
         let (denominator, absent_denominator) = part(plan.denominator).unwrap_or((None, Some(0.0)));
-        PairUnit::new(numerator.as_ref(), denominator.as_ref(), absent_numerator, absent_denominator)
+        PairUnit::new(
+            numerator.as_ref(),
+            denominator.as_ref(),
+            absent_numerator,
+            absent_denominator,
+        )
     }
 
     /// Folds an attributed outcome into a row and moves its groups by the difference. `wins_tie` is asked only for [`Fold::Last`], at an
     /// outcome of the same event time as the last.
-    pub fn fold_outcome(&mut self, row: &Row, slot: u32, time: i64, value: f64, binary: bool, wins_tie: impl FnOnce() -> bool) {
+    pub fn fold_outcome(
+        &mut self,
+        row: &Row,
+        slot: u32,
+        time: i64,
+        value: f64,
+        binary: bool,
+        wins_tie: impl FnOnce() -> bool,
+    ) {
         let local = row.local as usize;
-        let Some(column) = self.columns.get_mut(slot as usize) else { return };
+        let Some(column) = self.columns.get_mut(slot as usize) else {
+            return;
+        };
         if column.accumulators.len() <= local {
             column.accumulators.resize(local + 1, Accumulator::default());
         }
@@ -363,17 +403,28 @@ impl ExperimentState {
             }
         }
         let (fold, caps) = (column.fold, column.caps);
-        let Some(accumulator) = column.accumulators.get_mut(local) else { return };
+        let Some(accumulator) = column.accumulators.get_mut(local) else {
+            return;
+        };
         let old = accumulator.unit(fold, caps);
         accumulator.fold(fold, value, binary, is_last);
         let new = accumulator.unit(fold, caps);
         if row.group != NONE {
-            self.move_metric(row, Change { slot, old: old.as_ref(), new: new.as_ref() });
+            self.move_metric(
+                row,
+                Change {
+                    slot,
+                    old: old.as_ref(),
+                    new: new.as_ref(),
+                },
+            );
         }
     }
 
     fn move_metric(&mut self, row: &Row, change: Change<'_>) {
-        let Some(column) = self.columns.get(change.slot as usize) else { return };
+        let Some(column) = self.columns.get(change.slot as usize) else {
+            return;
+        };
         let (fold, is_matured) = (column.fold, row.matured >> column.class & 1 == 1);
         let pairs: Vec<(usize, PairUnit, PairUnit)> = column
             .ratios
@@ -381,13 +432,21 @@ impl ExperimentState {
             .map(|ratio| {
                 let with = |unit: Option<&Unit>| {
                     let unit = unit.copied();
-                    self.pair_of(*ratio, |slot| if slot == change.slot { unit } else { self.unit_at(slot, row.local) })
+                    self.pair_of(*ratio, |slot| {
+                        if slot == change.slot {
+                            unit
+                        } else {
+                            self.unit_at(slot, row.local)
+                        }
+                    })
                 };
                 (*ratio, with(change.old), with(change.new))
             })
             .collect();
         for position in 0..=self.segment_groups.len() {
-            let Some(group) = group_at(&mut self.groups, &self.segment_groups, row, position) else { continue };
+            let Some(group) = group_at(&mut self.groups, &self.segment_groups, row, position) else {
+                continue;
+            };
             let slot = change.slot as usize;
             totals_at(&mut group.metrics, slot).replace(fold, change.old, change.new);
             if is_matured {
@@ -435,12 +494,17 @@ impl ExperimentState {
             .collect();
         let pairs: Vec<(usize, PairUnit)> = (0..self.definition.ratios.len())
             .filter(|ratio| {
-                self.definition.ratios.get(*ratio).is_some_and(|plan| self.definition.class_of(plan.numerator) == class)
+                self.definition
+                    .ratios
+                    .get(*ratio)
+                    .is_some_and(|plan| self.definition.class_of(plan.numerator) == class)
             })
             .map(|ratio| (ratio, self.pair_of(ratio, |slot| self.unit_at(slot, local))))
             .collect();
         for position in 0..=self.segment_groups.len() {
-            let Some(group) = group_at(&mut self.groups, &self.segment_groups, row, position) else { continue };
+            let Some(group) = group_at(&mut self.groups, &self.segment_groups, row, position) else {
+                continue;
+            };
             if let Some(count) = group.matured_subjects.get_mut(usize::from(class)) {
                 *count += 1;
             }
@@ -465,13 +529,23 @@ impl ExperimentState {
             .iter()
             .map(|column| column.accumulators.capacity() * size_of::<Accumulator>() + column.last_times.capacity() * 8)
             .sum();
-        let segments: usize = self.segment_values.iter().chain(&self.segment_groups).map(|column| column.capacity() * 4).sum();
+        let segments: usize = self
+            .segment_values
+            .iter()
+            .chain(&self.segment_groups)
+            .map(|column| column.capacity() * 4)
+            .sum();
         columns + segments + self.rows.capacity() * 4 + self.groups.len() * size_of::<Group>()
     }
 }
 
 /// A row's analysed group: of all subjects at position 0, of segment `position - 1` else.
-fn group_at<'a>(groups: &'a mut [Group], segment_groups: &[Vec<u32>], row: &Row, position: usize) -> Option<&'a mut Group> {
+fn group_at<'a>(
+    groups: &'a mut [Group],
+    segment_groups: &[Vec<u32>],
+    row: &Row,
+    position: usize,
+) -> Option<&'a mut Group> {
     let group = match position.checked_sub(1) {
         None => row.group,
         Some(segment) => *segment_groups.get(segment)?.get(row.local as usize)?,

@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 
-use backplane_connector_api::{Block as SourceBlock, ConnectorError, PartitionId, PartitionReader, Position, Read, Source};
+use backplane_connector_api::{
+    Block as SourceBlock, ConnectorError, PartitionId, PartitionReader, Position, Read, Source,
+};
 
 use crate::error::RuntimeError;
 use crate::stream_time::{PartitionClock, PartitionState};
@@ -54,7 +56,12 @@ impl Input {
     /// An input that has not looked at its sources yet.
     #[must_use]
     pub fn new(sources: Vec<Box<dyn Source>>) -> Self {
-        Input { sources, partitions: Vec::new(), last_discovery: None, failed: None }
+        Input {
+            sources,
+            partitions: Vec::new(),
+            last_discovery: None,
+            failed: None,
+        }
     }
 
     /// Whether every source ends by itself.
@@ -66,7 +73,10 @@ impl Input {
     /// The name of a partition's source.
     #[must_use]
     pub fn source_name(&self, partition: usize) -> &str {
-        let source = self.partitions.get(partition).and_then(|partition| self.sources.get(partition.source));
+        let source = self
+            .partitions
+            .get(partition)
+            .and_then(|partition| self.sources.get(partition.source));
         source.map_or("", |source| source.name())
     }
 
@@ -76,7 +86,10 @@ impl Input {
     /// A source cannot be asked, or has nothing under its name.
     pub fn discover(&mut self, now: Instant) -> Result<(), RuntimeError> {
         let is_first = self.last_discovery.is_none();
-        if self.last_discovery.is_some_and(|last| now.saturating_duration_since(last) < DISCOVERY_INTERVAL) {
+        if self
+            .last_discovery
+            .is_some_and(|last| now.saturating_duration_since(last) < DISCOVERY_INTERVAL)
+        {
             return Ok(());
         }
         self.last_discovery = Some(now);
@@ -85,7 +98,11 @@ impl Input {
                 continue;
             }
             for id in source.discover()? {
-                if self.partitions.iter().any(|partition| partition.source == index && partition.id == id) {
+                if self
+                    .partitions
+                    .iter()
+                    .any(|partition| partition.source == index && partition.id == id)
+                {
                     continue;
                 }
                 let reader = source.open(&id, None)?;
@@ -113,21 +130,41 @@ impl Input {
     ///
     /// # Errors
     /// A source failed, or what it holds is damaged. Blocks read before it are handed over first, and the error by the next call.
-    pub fn read(&mut self, wanted: usize, block_bytes: usize, now: Instant, blocks: &mut Vec<ReadBlock>) -> Result<(), RuntimeError> {
+    pub fn read(
+        &mut self,
+        wanted: usize,
+        block_bytes: usize,
+        now: Instant,
+        blocks: &mut Vec<ReadBlock>,
+    ) -> Result<(), RuntimeError> {
         if let Some(error) = self.failed.take() {
             return Err(error.into());
         }
         let mut order: Vec<usize> = (0..self.partitions.len())
-            .filter(|index| self.partitions.get(*index).is_some_and(|partition| !partition.state.exhausted))
+            .filter(|index| {
+                self.partitions
+                    .get(*index)
+                    .is_some_and(|partition| !partition.state.exhausted)
+            })
             .collect();
-        order.sort_by_key(|index| self.partitions.get(*index).map(|partition| partition.state.clock.running_maximum));
+        order.sort_by_key(|index| {
+            self.partitions
+                .get(*index)
+                .map(|partition| partition.state.clock.running_maximum)
+        });
         for index in order {
-            let Some(partition) = self.partitions.get_mut(index) else { continue };
+            let Some(partition) = self.partitions.get_mut(index) else {
+                continue;
+            };
             while blocks.len() < wanted {
                 match partition.reader.read(block_bytes) {
                     Ok(Read::Block(block)) => {
                         partition.position = block.end.clone();
-                        blocks.push(ReadBlock { partition: index, sequence: partition.blocks, block });
+                        blocks.push(ReadBlock {
+                            partition: index,
+                            sequence: partition.blocks,
+                            block,
+                        });
                         partition.blocks += 1;
                         if partition.state.clock.running_maximum == i64::MIN {
                             break;

@@ -96,7 +96,9 @@ impl Job {
             .num_threads(options.parallelism)
             .thread_name(|index| format!("worker-{index}"))
             .build()
-            .map_err(|error| RuntimeError::Configuration(format!("cannot start {} threads: {error}", options.parallelism)))?;
+            .map_err(|error| {
+                RuntimeError::Configuration(format!("cannot start {} threads: {error}", options.parallelism))
+            })?;
         let mut names = JobNames::default();
         for metric in &plan.metric_names {
             names.metrics.intern(metric);
@@ -218,7 +220,8 @@ impl Job {
     /// One round. Whether anything was read.
     fn round(&mut self, now: Instant) -> Result<bool, RuntimeError> {
         let mut read = Vec::new();
-        self.input.read(self.options.parallelism.max(1) * 2, self.block_bytes, now, &mut read)?;
+        self.input
+            .read(self.options.parallelism.max(1) * 2, self.block_bytes, now, &mut read)?;
         let has_read = !read.is_empty();
         let decoded = self.decode(read)?;
         let blocks = self.take_in(decoded, now)?;
@@ -253,15 +256,25 @@ impl Job {
     fn next_step(&self, watermark: i64) -> i64 {
         const WINDOWS: i64 = 64;
         let context = self.context();
-        let next = self.shards.iter().filter_map(|shard| shard.next_boundary(&context)).min();
+        let next = self
+            .shards
+            .iter()
+            .filter_map(|shard| shard.next_boundary(&context))
+            .min();
         match (next, self.plan.windows.iter().map(|window| window.slide).min()) {
-            (Some(next), Some(slide)) if next < watermark => watermark.min(next.saturating_add(slide.saturating_mul(WINDOWS))),
+            (Some(next), Some(slide)) if next < watermark => {
+                watermark.min(next.saturating_add(slide.saturating_mul(WINDOWS)))
+            }
             _ => watermark,
         }
     }
 
     fn context(&self) -> ShardContext<'_> {
-        ShardContext { plan: &self.plan, boundaries: &self.boundaries, definitions: &self.definitions }
+        ShardContext {
+            plan: &self.plan,
+            boundaries: &self.boundaries,
+            definitions: &self.definitions,
+        }
     }
 
     /// Decodes blocks side by side.
@@ -272,7 +285,10 @@ impl Job {
         }
         let decoders = &mut self.decoders;
         self.pool.install(|| {
-            read.into_par_iter().zip(decoders.par_iter_mut()).map(|(block, decoder)| decode(block, decoder, ingest_time)).collect()
+            read.into_par_iter()
+                .zip(decoders.par_iter_mut())
+                .map(|(block, decoder)| decode(block, decoder, ingest_time))
+                .collect()
         })
     }
 
@@ -281,20 +297,36 @@ impl Job {
         let mut letters = Vec::new();
         let mut blocks = Vec::with_capacity(decoded.len());
         let settled = self.boundaries_settled();
-        for DecodedBlock { partition, mut block, bad, lines, source } in decoded {
+        for DecodedBlock {
+            partition,
+            mut block,
+            bad,
+            lines,
+            source,
+        } in decoded
+        {
             block.resolve_names(&mut self.names);
             self.counters.lines += lines;
             self.counters.bytes += source.bytes() as u64;
             self.counters.records += block.records.len() as u64;
             let source_name = self.input.source_name(partition).to_owned();
-            let Some(input) = self.input.partitions.get_mut(partition) else { continue };
+            let Some(input) = self.input.partitions.get_mut(partition) else {
+                continue;
+            };
             let live = input.state.live.then(|| LiveLimits {
                 latest: wall_clock().saturating_add(self.plan.time.max_future_skew),
                 watermark: self.watermark,
                 settled,
             });
             let mut counts = StampCounts::default();
-            let refused = stamp(&mut block, &mut input.state.clock, &self.plan, &self.boundaries, live, &mut counts);
+            let refused = stamp(
+                &mut block,
+                &mut input.state.clock,
+                &self.plan,
+                &self.boundaries,
+                live,
+                &mut counts,
+            );
             if block.records.len() > refused.len() {
                 input.state.silent_since = None;
             } else {
@@ -325,7 +357,8 @@ impl Job {
         }
         self.counters.dead_letters += letters.len() as u64;
         if !letters.is_empty() {
-            self.outlets.rows(Table::DeadLetters, dead_letter_rows(&letters, wall_clock())?)?;
+            self.outlets
+                .rows(Table::DeadLetters, dead_letter_rows(&letters, wall_clock())?)?;
         }
         Ok(blocks)
     }
@@ -342,23 +375,38 @@ impl Job {
     fn ingest(&mut self, blocks: &[SharedBlock]) {
         let (seen, shards) = (&mut self.seen, &mut self.shards);
         self.pool.install(|| {
-            seen.par_iter_mut().enumerate().for_each(|(index, seen)| blocks.iter().for_each(|block| seen.ingest(block, index)));
-            shards.par_iter_mut().enumerate().for_each(|(index, shard)| blocks.iter().for_each(|block| shard.ingest(block, index)));
+            seen.par_iter_mut()
+                .enumerate()
+                .for_each(|(index, seen)| blocks.iter().for_each(|block| seen.ingest(block, index)));
+            shards
+                .par_iter_mut()
+                .enumerate()
+                .for_each(|(index, shard)| blocks.iter().for_each(|block| shard.ingest(block, index)));
         });
     }
 
     /// Moves ids, then subjects, over the boundaries up to `watermark`.
     fn settle(&mut self, watermark: i64) -> Vec<ClosedWindow> {
-        let context = ShardContext { plan: &self.plan, boundaries: &self.boundaries, definitions: &self.definitions };
+        let context = ShardContext {
+            plan: &self.plan,
+            boundaries: &self.boundaries,
+            definitions: &self.definitions,
+        };
         let horizon = self.plan.time.correction_horizon;
         let slice_length = self.plan.evaluate_every;
         let (seen, shards) = (&mut self.seen, &mut self.shards);
         let closed: Vec<Vec<ClosedWindow>> = self.pool.install(|| {
-            seen.par_iter_mut().for_each(|seen| seen.settle(watermark, horizon, slice_length));
-            shards.par_iter_mut().map(|shard| shard.settle(&context, watermark)).collect()
+            seen.par_iter_mut()
+                .for_each(|seen| seen.settle(watermark, horizon, slice_length));
+            shards
+                .par_iter_mut()
+                .map(|shard| shard.settle(&context, watermark))
+                .collect()
         });
         let plan = &self.plan;
-        merge_windows(closed, |kind, index| plan.windows.get(kind).map_or(0, |window| window.end(index)))
+        merge_windows(closed, |kind, index| {
+            plan.windows.get(kind).map_or(0, |window| window.end(index))
+        })
     }
 
     /// Emits the rows of windows that became final by `watermark`, and runs the users' queries over them.
@@ -374,7 +422,10 @@ impl Job {
         if self.queries.is_empty() {
             return Ok(());
         }
-        for (query, rows) in self.queries.run_closed(&self.plan, &self.waiting, &rows_of_windows, watermark)? {
+        for (query, rows) in self
+            .queries
+            .run_closed(&self.plan, &self.waiting, &rows_of_windows, watermark)?
+        {
             self.outlets.query_rows(&query, rows)?;
         }
         Ok(())
@@ -382,7 +433,9 @@ impl Job {
 
     /// Emits the rows of a window; gives them back where a query may want them.
     fn emit_window(&mut self, window: &ClosedWindow, is_final: bool) -> Result<Option<WindowRows>, RuntimeError> {
-        let Some(kind) = self.plan.windows.get(window.kind) else { return Ok(None) };
+        let Some(kind) = self.plan.windows.get(window.kind) else {
+            return Ok(None);
+        };
         let (name, span) = (kind.name.clone(), (kind.start(window.index), kind.end(window.index)));
         let activity = ActivityByExperiment::of(&window.partials);
         let (counts, statistics) = self.rows_of(&name, Some(span), is_final, &window.partials, &activity)?;
@@ -417,7 +470,8 @@ impl Job {
     fn emit_cumulative(&mut self) -> Result<(), RuntimeError> {
         let snapshots: Vec<(Partials, Partials)> = {
             let shards = &mut self.shards;
-            self.pool.install(|| shards.par_iter_mut().map(Shard::snapshot).collect())
+            self.pool
+                .install(|| shards.par_iter_mut().map(Shard::snapshot).collect())
         };
         let (mut all, mut matured) = (Partials::new(), Partials::new());
         for (shard_all, shard_matured) in snapshots {
@@ -443,12 +497,22 @@ impl Job {
         }
         self.last_emission = now;
         self.last_emitted_watermark = self.watermark;
-        let context = ShardContext { plan: &self.plan, boundaries: &self.boundaries, definitions: &self.definitions };
+        let context = ShardContext {
+            plan: &self.plan,
+            boundaries: &self.boundaries,
+            definitions: &self.definitions,
+        };
         let shards = &mut self.shards;
-        let open: Vec<Vec<ClosedWindow>> =
-            self.pool.install(|| shards.par_iter_mut().map(|shard| shard.provisional_windows(&context)).collect());
+        let open: Vec<Vec<ClosedWindow>> = self.pool.install(|| {
+            shards
+                .par_iter_mut()
+                .map(|shard| shard.provisional_windows(&context))
+                .collect()
+        });
         let plan = &self.plan;
-        for window in merge_windows(open, |kind, index| plan.windows.get(kind).map_or(0, |window| window.end(index))) {
+        for window in merge_windows(open, |kind, index| {
+            plan.windows.get(kind).map_or(0, |window| window.end(index))
+        }) {
             self.emit_window(&window, false)?;
         }
         self.emit_cumulative()
@@ -457,8 +521,9 @@ impl Job {
     /// Hands over the events of blocks whose records' fate is known.
     fn release_blocks(&mut self) -> Result<(), RuntimeError> {
         let watermark = self.watermark;
-        let (known, waiting): (Vec<SharedBlock>, Vec<SharedBlock>) =
-            std::mem::take(&mut self.waiting).into_iter().partition(|block| block.last_slice <= watermark);
+        let (known, waiting): (Vec<SharedBlock>, Vec<SharedBlock>) = std::mem::take(&mut self.waiting)
+            .into_iter()
+            .partition(|block| block.last_slice <= watermark);
         self.waiting = waiting;
         for block in known {
             emit_block(&block, &self.plan, &mut self.outlets)?;
@@ -498,7 +563,9 @@ impl SourceLines {
     }
 
     fn line_of(&self, record: u32) -> u64 {
-        self.lines.get(record as usize).map_or(u64::from(record), |line| u64::from(*line))
+        self.lines
+            .get(record as usize)
+            .map_or(u64::from(record), |line| u64::from(*line))
     }
 
     /// The bytes of these lines, which ascend.
@@ -520,7 +587,11 @@ fn decode(read: ReadBlock, decoder: &mut Decoder, ingest_time: EventTime) -> Res
     match read.block.data {
         BlockData::Lines(bytes) => {
             let decoded = decoder.decode(&bytes, ingest_time);
-            let batches = EventType::ALL.iter().copied().zip(decoded.batches).filter_map(|(event_type, batch)| Some((event_type, batch?)));
+            let batches = EventType::ALL
+                .iter()
+                .copied()
+                .zip(decoded.batches)
+                .filter_map(|(event_type, batch)| Some((event_type, batch?)));
             let order = decoded.records.iter().map(|record| (record.event_type, record.row));
             let block = Block::new(partition, read.sequence, batches, order)?;
             let lines = decoded.records.iter().map(|record| record.line).collect();
@@ -529,15 +600,29 @@ fn decode(read: ReadBlock, decoder: &mut Decoder, ingest_time: EventTime) -> Res
                 block,
                 bad: decoded.bad,
                 lines: decoded.lines,
-                source: SourceLines { start_line, bytes: Some(bytes), lines },
+                source: SourceLines {
+                    start_line,
+                    bytes: Some(bytes),
+                    lines,
+                },
             })
         }
         BlockData::Decoded(events) => {
             let order = events.records.iter().map(|record| (record.event_type, record.row));
             let block = Block::new(partition, read.sequence, events.batches, order)?;
             let lines = block.records.len() as u64;
-            let source = SourceLines { start_line, bytes: None, lines: Vec::new() };
-            Ok(DecodedBlock { partition: read.partition, block, bad: Vec::new(), lines, source })
+            let source = SourceLines {
+                start_line,
+                bytes: None,
+                lines: Vec::new(),
+            };
+            Ok(DecodedBlock {
+                partition: read.partition,
+                block,
+                bad: Vec::new(),
+                lines,
+                source,
+            })
         }
     }
 }
@@ -558,5 +643,7 @@ fn future_letter(block: &Block, index: u32, source: &str, position: String, raw:
 
 /// Microseconds since the Unix epoch.
 fn wall_clock() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }

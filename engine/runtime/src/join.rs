@@ -13,8 +13,16 @@ use crate::shard::{Shard, ShardContext};
 use crate::subjects::NONE;
 
 impl Shard {
-    pub(crate) fn apply_exposure(&mut self, context: &ShardContext<'_>, slice: i64, block: &SharedBlock, record: &RecordMeta) {
-        let Some(definition) = context.definitions.get(record.experiment as usize) else { return };
+    pub(crate) fn apply_exposure(
+        &mut self,
+        context: &ShardContext<'_>,
+        slice: i64,
+        block: &SharedBlock,
+        record: &RecordMeta,
+    ) {
+        let Some(definition) = context.definitions.get(record.experiment as usize) else {
+            return;
+        };
         let epoch = definition.epoch_of(record.time);
         let (tenant, subject) = block.subject(record);
         let event_id = block.event_id(record);
@@ -28,7 +36,9 @@ impl Shard {
                 self.fold_recent_outcomes(context, slot, record.experiment);
             }
             Some(row_id) => {
-                let Some(row) = self.rows.get(row_id as usize).copied() else { return };
+                let Some(row) = self.rows.get(row_id as usize).copied() else {
+                    return;
+                };
                 let is_earlier = record.time < row.first_time
                     || (record.time == row.first_time && self.precedes_first(slot, &row, event_id.as_bytes()));
                 let differs = record.name != row.variant || epoch != row.epoch;
@@ -48,12 +58,22 @@ impl Shard {
         }
     }
 
-    pub(crate) fn apply_outcome(&mut self, context: &ShardContext<'_>, slice: i64, block: &SharedBlock, record: &RecordMeta) {
+    pub(crate) fn apply_outcome(
+        &mut self,
+        context: &ShardContext<'_>,
+        slice: i64,
+        block: &SharedBlock,
+        record: &RecordMeta,
+    ) {
         let (tenant, subject) = block.subject(record);
         let slot = self.subjects.find_or_insert(record.subject_hash, tenant, subject);
         self.remember(slice, slot, block.event_id(record), record);
-        let Some(latest) = self.subjects.get(slot).map(|subject| subject.latest_record) else { return };
-        let Some(recent) = self.recent.of_subject(latest).next().copied() else { return };
+        let Some(latest) = self.subjects.get(slot).map(|subject| subject.latest_record) else {
+            return;
+        };
+        let Some(recent) = self.recent.of_subject(latest).next().copied() else {
+            return;
+        };
         if record.experiment != NO_NAME {
             if let Some(row) = self.find_row(slot, record.experiment) {
                 self.fold_into_row(context, row, &recent);
@@ -70,7 +90,9 @@ impl Shard {
     /// Makes the row of a first exposure and counts it.
     fn open_row(&mut self, context: &ShardContext<'_>, slot: u32, record: &RecordMeta, epoch: u16, values: &[u32]) {
         let row_id = u32::try_from(self.rows.len()).unwrap_or(NONE);
-        let Some(state) = self.experiment(context, record.experiment) else { return };
+        let Some(state) = self.experiment(context, record.experiment) else {
+            return;
+        };
         let local = state.add_row(row_id, values);
         let next = self.subjects.get(slot).map_or(NONE, |subject| subject.first_row);
         self.rows.push(Row {
@@ -102,7 +124,11 @@ impl Shard {
         record: &RecordMeta,
     ) {
         let before = self.standing(context, row_id, i64::MAX);
-        let saved = self.experiments.get(row.experiment as usize).and_then(Option::as_ref).and_then(|state| state.histories.get(&row_id).cloned());
+        let saved = self
+            .experiments
+            .get(row.experiment as usize)
+            .and_then(Option::as_ref)
+            .and_then(|state| state.histories.get(&row_id).cloned());
         self.observe(context, row_id, row, epoch, block, record);
         if self.standing(context, row_id, i64::MAX) == before {
             return;
@@ -115,7 +141,12 @@ impl Shard {
     }
 
     /// Puts a history in the place of a row's, and gives that back.
-    fn swap_history(&mut self, experiment: u32, row_id: u32, history: Option<VariantHistory>) -> Option<VariantHistory> {
+    fn swap_history(
+        &mut self,
+        experiment: u32,
+        row_id: u32,
+        history: Option<VariantHistory>,
+    ) -> Option<VariantHistory> {
         let state = self.experiments.get_mut(experiment as usize).and_then(Option::as_mut)?;
         match history {
             Some(history) => state.histories.insert(row_id, history),
@@ -134,7 +165,9 @@ impl Shard {
         is_earlier: bool,
     ) {
         self.count_out(context, row_id);
-        let Some(row) = self.rows.get(row_id as usize).copied() else { return };
+        let Some(row) = self.rows.get(row_id as usize).copied() else {
+            return;
+        };
         if row.has_history || record.name != row.variant || epoch != row.epoch {
             self.observe(context, row_id, &row, epoch, block, record);
         }
@@ -174,16 +207,27 @@ impl Shard {
         let policy = context.plan.crossovers;
         let mut earlier: Vec<SeenExposure> = Vec::new();
         if !row.has_history {
-            let latest = self.subjects.get(row.subject).map_or(0, |subject| subject.latest_record);
+            let latest = self
+                .subjects
+                .get(row.subject)
+                .map_or(0, |subject| subject.latest_record);
             for seen in self.recent.of_subject(latest) {
                 if seen.is_exposure && seen.experiment == row.experiment {
                     let event_id = self.recent.event_id(seen).into_boxed_slice();
-                    earlier.push(SeenExposure { time: seen.time, event_id, variant: seen.name });
+                    earlier.push(SeenExposure {
+                        time: seen.time,
+                        event_id,
+                        variant: seen.name,
+                    });
                 }
             }
             if !earlier.iter().any(|seen| seen.time == row.first_time) {
                 // Its id is forgotten: nothing at the same instant can come any more.
-                earlier.push(SeenExposure { time: row.first_time, event_id: Box::default(), variant: row.variant });
+                earlier.push(SeenExposure {
+                    time: row.first_time,
+                    event_id: Box::default(),
+                    variant: row.variant,
+                });
             }
         }
         let new = SeenExposure {
@@ -191,8 +235,13 @@ impl Shard {
             event_id: block.event_id(record).as_bytes().into(),
             variant: record.name,
         };
-        let first_kept = self.settled.saturating_sub(context.plan.time.correction_horizon).saturating_sub(context.plan.evaluate_every);
-        let Some(state) = self.experiment(context, row.experiment) else { return };
+        let first_kept = self
+            .settled
+            .saturating_sub(context.plan.time.correction_horizon)
+            .saturating_sub(context.plan.evaluate_every);
+        let Some(state) = self.experiment(context, row.experiment) else {
+            return;
+        };
         let history: &mut VariantHistory = state.histories.entry(row_id).or_default();
         for seen in earlier {
             history.observe(row.epoch, seen, policy);
@@ -217,7 +266,9 @@ impl Shard {
     }
 
     fn remember(&mut self, slice: i64, slot: u32, event_id: &str, record: &RecordMeta) {
-        let Some(subject) = self.subjects.get_mut(slot) else { return };
+        let Some(subject) = self.subjects.get_mut(slot) else {
+            return;
+        };
         let new = NewRecord {
             time: record.time,
             value: record.value,
@@ -236,7 +287,9 @@ impl Shard {
     /// has taken out. Every outcome that can be attributed is still here: none lies before the exposure, and no exposure that counts
     /// lies before the correction horizon.
     fn fold_recent_outcomes(&mut self, context: &ShardContext<'_>, slot: u32, experiment: u32) {
-        let Some(row) = self.find_row(slot, experiment) else { return };
+        let Some(row) = self.find_row(slot, experiment) else {
+            return;
+        };
         let latest = self.subjects.get(slot).map_or(0, |subject| subject.latest_record);
         let mut outcomes = std::mem::take(&mut self.scratch);
         outcomes.clear();
@@ -253,19 +306,35 @@ impl Shard {
 
     /// Attributes an outcome to a row, if it is in its attribution window, and folds it into the row and into the open windows.
     fn fold_into_row(&mut self, context: &ShardContext<'_>, row_id: u32, outcome: &RecentRecord) {
-        let Some(row) = self.rows.get(row_id as usize).copied() else { return };
-        let Some(Some(state)) = self.experiments.get_mut(row.experiment as usize) else { return };
+        let Some(row) = self.rows.get(row_id as usize).copied() else {
+            return;
+        };
+        let Some(Some(state)) = self.experiments.get_mut(row.experiment as usize) else {
+            return;
+        };
         let attribution = state.definition.attribution(state.definition.class_of(outcome.name));
         if outcome.time < row.first_time || outcome.time >= row.first_time.saturating_add(attribution) {
             return;
         }
-        let Some(slot) = state.slot_of(outcome.name, context.plan) else { return };
+        let Some(slot) = state.slot_of(outcome.name, context.plan) else {
+            return;
+        };
         let fold = state.columns.get(slot as usize).map_or(Fold::Sum, |column| column.fold);
-        let latest = self.subjects.get(row.subject).map_or(0, |subject| subject.latest_record);
+        let latest = self
+            .subjects
+            .get(row.subject)
+            .map_or(0, |subject| subject.latest_record);
         let recent = &self.recent;
         let wins_tie = || wins_tie(recent, latest, row.experiment, outcome);
         state.fold_outcome(&row, slot, outcome.time, outcome.value, outcome.binary, wins_tie);
-        let pane_outcome = PaneOutcome { row: row_id, slot, fold, time: outcome.time, value: outcome.value, binary: outcome.binary };
+        let pane_outcome = PaneOutcome {
+            row: row_id,
+            slot,
+            fold,
+            time: outcome.time,
+            value: outcome.value,
+            binary: outcome.binary,
+        };
         for (kind, window) in context.plan.windows.iter().enumerate() {
             let next = self.next_window.get(kind).copied().unwrap_or(i64::MIN);
             let Some(open) = self.open.get_mut(kind) else { continue };
@@ -280,9 +349,17 @@ impl Shard {
     fn count_in(&mut self, context: &ShardContext<'_>, row_id: u32, first_is_new: bool) {
         let settled = self.settled;
         let standing = self.standing(context, row_id, i64::MAX);
-        let Some(row) = self.rows.get_mut(row_id as usize) else { return };
-        let Some(Some(state)) = self.experiments.get_mut(row.experiment as usize) else { return };
-        let classes = if first_is_new { state.definition.attribution_classes.as_slice() } else { &[] };
+        let Some(row) = self.rows.get_mut(row_id as usize) else {
+            return;
+        };
+        let Some(Some(state)) = self.experiments.get_mut(row.experiment as usize) else {
+            return;
+        };
+        let classes = if first_is_new {
+            state.definition.attribution_classes.as_slice()
+        } else {
+            &[]
+        };
         for (class, attribution) in (0u8..).zip(classes) {
             let closes = row.first_time.saturating_add(*attribution);
             if closes <= settled {
@@ -300,31 +377,54 @@ impl Shard {
     fn count_out(&mut self, context: &ShardContext<'_>, row_id: u32) {
         let standing = self.standing(context, row_id, i64::MAX);
         self.count_in_windows(context, row_id, -1);
-        let Some(row) = self.rows.get_mut(row_id as usize) else { return };
-        let Some(Some(state)) = self.experiments.get_mut(row.experiment as usize) else { return };
+        let Some(row) = self.rows.get_mut(row_id as usize) else {
+            return;
+        };
+        let Some(Some(state)) = self.experiments.get_mut(row.experiment as usize) else {
+            return;
+        };
         state.count_row(row, standing.analysed, standing.is_crossover, -1);
     }
 
     /// How a row counts by its exposures before `end`.
     pub(crate) fn standing(&self, context: &ShardContext<'_>, row_id: u32, end: i64) -> Standing {
-        let Some(row) = self.rows.get(row_id as usize) else { return Standing { analysed: None, is_crossover: false } };
+        let Some(row) = self.rows.get(row_id as usize) else {
+            return Standing {
+                analysed: None,
+                is_crossover: false,
+            };
+        };
         if !row.has_history {
-            return Standing { analysed: Some(row.variant), is_crossover: false };
+            return Standing {
+                analysed: Some(row.variant),
+                is_crossover: false,
+            };
         }
-        let history = self.experiments.get(row.experiment as usize).and_then(Option::as_ref).and_then(|state| state.histories.get(&row_id));
+        let history = self
+            .experiments
+            .get(row.experiment as usize)
+            .and_then(Option::as_ref)
+            .and_then(|state| state.histories.get(&row_id));
         match history {
             Some(history) => history.standing_before(end, row.variant, context.plan.crossovers),
-            None => Standing { analysed: Some(row.variant), is_crossover: false },
+            None => Standing {
+                analysed: Some(row.variant),
+                is_crossover: false,
+            },
         }
     }
 
     /// The shard's ids of an exposure's segment values.
     fn segment_values_of(&mut self, context: &ShardContext<'_>, block: &SharedBlock, record: &RecordMeta) -> Vec<u32> {
-        let Some(definition) = context.definitions.get(record.experiment as usize) else { return Vec::new() };
+        let Some(definition) = context.definitions.get(record.experiment as usize) else {
+            return Vec::new();
+        };
         if definition.segments.is_empty() {
             return Vec::new();
         }
-        let Some(columns) = block.columns_of(record.event_type) else { return vec![NONE; definition.segments.len()] };
+        let Some(columns) = block.columns_of(record.event_type) else {
+            return vec![NONE; definition.segments.len()];
+        };
         definition
             .segments
             .iter()
@@ -351,11 +451,14 @@ fn wins_tie(recent: &crate::recent::RecentLog, latest: u64, experiment: u32, out
 /// A segment's value in the exposure at a row; `None` where it is absent.
 fn segment_value(segment: &Segment, columns: &EventColumns, row: u32) -> Option<String> {
     match segment {
-        Segment::Tenant => text_at(columns.tenant_id.as_ref(), row).filter(|text| !text.is_empty()).map(str::to_owned),
+        Segment::Tenant => text_at(columns.tenant_id.as_ref(), row)
+            .filter(|text| !text.is_empty())
+            .map(str::to_owned),
         Segment::SubjectType => text_at(columns.subject_type.as_ref(), row).map(str::to_owned),
         Segment::Attribute(name) => {
             let attributes = text_at(columns.attributes.as_ref(), row)?;
-            let members: std::collections::BTreeMap<String, &serde_json::value::RawValue> = serde_json::from_str(attributes).ok()?;
+            let members: std::collections::BTreeMap<String, &serde_json::value::RawValue> =
+                serde_json::from_str(attributes).ok()?;
             let text = members.get(name)?.get();
             match text.as_bytes().first() {
                 Some(b'"') => serde_json::from_str(text).ok(),
@@ -365,4 +468,3 @@ fn segment_value(segment: &Segment, columns: &EventColumns, row: u32) -> Option<
         }
     }
 }
-

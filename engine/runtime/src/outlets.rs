@@ -22,7 +22,11 @@ impl Outlet {
     /// A sink that takes rows of these tables.
     #[must_use]
     pub fn new(sink: Box<dyn Sink>, tables: impl IntoIterator<Item = Table>) -> Self {
-        Outlet { sink, tables: tables.into_iter().collect(), queries: BTreeSet::new() }
+        Outlet {
+            sink,
+            tables: tables.into_iter().collect(),
+            queries: BTreeSet::new(),
+        }
     }
 
     /// Takes rows of these queries too.
@@ -79,7 +83,10 @@ impl Outlets {
         if batch.num_rows() == 0 {
             return Ok(());
         }
-        self.accept(&Output::Query { name: name.to_owned(), batch })
+        self.accept(&Output::Query {
+            name: name.to_owned(),
+            batch,
+        })
     }
 
     fn accept(&mut self, output: &Output) -> Result<(), RuntimeError> {

@@ -29,7 +29,9 @@ pub struct Pane {
 }
 
 fn hash(row: u32, slot: u32) -> u64 {
-    (u64::from(row) | (u64::from(slot) << 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29)
+    (u64::from(row) | (u64::from(slot) << 32))
+        .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        .rotate_left(29)
 }
 
 impl Pane {
@@ -41,7 +43,11 @@ impl Pane {
     }
 
     fn find(&self, row: u32, slot: u32) -> Option<u32> {
-        let is_it = |index: &u32| self.entries.get(*index as usize).is_some_and(|entry| entry.row == row && entry.slot == slot);
+        let is_it = |index: &u32| {
+            self.entries
+                .get(*index as usize)
+                .is_some_and(|entry| entry.row == row && entry.slot == slot)
+        };
         self.index.find(hash(row, slot), is_it).copied()
     }
 
@@ -50,10 +56,17 @@ impl Pane {
             Some(index) => index,
             None => {
                 let index = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
-                self.entries.push(PaneEntry { row, slot, last_time: i64::MIN, accumulator: Accumulator::default() });
+                self.entries.push(PaneEntry {
+                    row,
+                    slot,
+                    last_time: i64::MIN,
+                    accumulator: Accumulator::default(),
+                });
                 let entries = &self.entries;
                 self.index.insert_unique(hash(row, slot), index, |index| {
-                    entries.get(*index as usize).map_or(0, |entry| hash(entry.row, entry.slot))
+                    entries
+                        .get(*index as usize)
+                        .map_or(0, |entry| hash(entry.row, entry.slot))
                 });
                 index
             }
@@ -90,11 +103,20 @@ impl OpenWindows {
     /// Folds an outcome into window `index`. `wins_tie` is asked only for [`Fold::Last`], at an outcome of the same event time as the last:
     /// whether no other of that metric and time has a greater event id.
     pub fn fold(&mut self, index: i64, outcome: &PaneOutcome, wins_tie: impl FnOnce() -> bool) {
-        let Some(entry) = self.panes.entry(index).or_default().get_or_insert(outcome.row, outcome.slot) else { return };
+        let Some(entry) = self
+            .panes
+            .entry(index)
+            .or_default()
+            .get_or_insert(outcome.row, outcome.slot)
+        else {
+            return;
+        };
         let is_last = outcome.fold != Fold::Last
             || outcome.time > entry.last_time
             || (outcome.time == entry.last_time && wins_tie());
-        entry.accumulator.fold(outcome.fold, outcome.value, outcome.binary, is_last);
+        entry
+            .accumulator
+            .fold(outcome.fold, outcome.value, outcome.binary, is_last);
         entry.last_time = entry.last_time.max(outcome.time);
     }
 
@@ -115,6 +137,9 @@ impl OpenWindows {
     /// Bytes of memory held.
     #[must_use]
     pub fn memory(&self) -> usize {
-        self.panes.values().map(|pane| pane.entries.capacity() * size_of::<PaneEntry>() + pane.index.capacity() * 5).sum()
+        self.panes
+            .values()
+            .map(|pane| pane.entries.capacity() * size_of::<PaneEntry>() + pane.index.capacity() * 5)
+            .sum()
     }
 }

@@ -121,5 +121,8 @@ pub fn merge_windows(shards: Vec<Vec<ClosedWindow>>, end_of: impl Fn(usize, i64)
             merge_into(merged.entry(key).or_default(), window.partials);
         }
     }
-    merged.into_iter().map(|((_, kind, index), partials)| ClosedWindow { kind, index, partials }).collect()
+    merged
+        .into_iter()
+        .map(|((_, kind, index), partials)| ClosedWindow { kind, index, partials })
+        .collect()
 }

@@ -24,11 +24,20 @@ impl Pending {
     /// Takes some of a block's records in, in record order; those without a slice take part in nothing.
     pub fn ingest(&mut self, block: &SharedBlock, indices: impl Iterator<Item = u32>) {
         for index in indices {
-            let Some(record) = block.records.get(index as usize).filter(|record| record.slice != NO_SLICE) else { continue };
+            let Some(record) = block
+                .records
+                .get(index as usize)
+                .filter(|record| record.slice != NO_SLICE)
+            else {
+                continue;
+            };
             let segments = self.slices.entry(record.slice).or_default();
             match segments.last_mut() {
                 Some(last) if Arc::ptr_eq(&last.block, block) => last.records.push(index),
-                _ => segments.push(Segment { block: Arc::clone(block), records: vec![index] }),
+                _ => segments.push(Segment {
+                    block: Arc::clone(block),
+                    records: vec![index],
+                }),
             }
         }
     }

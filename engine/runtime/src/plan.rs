@@ -87,7 +87,10 @@ pub struct Caps {
 
 impl Caps {
     /// Cuts nothing.
-    pub const NONE: Caps = Caps { lower: f64::NEG_INFINITY, upper: f64::INFINITY };
+    pub const NONE: Caps = Caps {
+        lower: f64::NEG_INFINITY,
+        upper: f64::INFINITY,
+    };
 
     /// The value within the caps.
     #[must_use]
@@ -281,7 +284,10 @@ impl ExperimentDefinition {
     /// The attribution window of a class, microseconds.
     #[must_use]
     pub fn attribution(&self, class: u8) -> i64 {
-        self.attribution_classes.get(usize::from(class)).copied().unwrap_or(DEFAULT_ATTRIBUTION)
+        self.attribution_classes
+            .get(usize::from(class))
+            .copied()
+            .unwrap_or(DEFAULT_ATTRIBUTION)
     }
 
     /// Whether a metric has rows even without an outcome.
@@ -292,7 +298,10 @@ impl ExperimentDefinition {
 
     /// Ids of the metrics that have rows even without an outcome, ratios left out.
     pub fn listed_metrics<'a>(&'a self, plan: &'a Plan) -> impl Iterator<Item = u32> + 'a {
-        (0u32..).zip(plan.metrics.iter()).filter(|(id, metric)| metric.is_some() && self.is_listed(*id)).map(|(id, _)| id)
+        (0u32..)
+            .zip(plan.metrics.iter())
+            .filter(|(id, metric)| metric.is_some() && self.is_listed(*id))
+            .map(|(id, _)| id)
     }
 
     /// The allocation epoch of an exposure at `time`, from 0.
@@ -321,7 +330,9 @@ impl Plan {
     #[must_use]
     pub fn define(&self, experiment: u32) -> Arc<ExperimentDefinition> {
         let declared = self.experiments.get(experiment as usize);
-        let own = declared.and_then(|plan| plan.attribution).unwrap_or(DEFAULT_ATTRIBUTION);
+        let own = declared
+            .and_then(|plan| plan.attribution)
+            .unwrap_or(DEFAULT_ATTRIBUTION);
         let mut attribution_classes = vec![own];
         let mut class_index: HashMap<i64, u8> = HashMap::new();
         class_index.insert(own, 0);
@@ -335,13 +346,25 @@ impl Plan {
         let mut metric_class: Vec<u8> = self
             .metrics
             .iter()
-            .map(|metric| metric.as_ref().map_or(0, |plan| class_for(plan.attribution.unwrap_or(own))))
+            .map(|metric| {
+                metric
+                    .as_ref()
+                    .map_or(0, |plan| class_for(plan.attribution.unwrap_or(own)))
+            })
             .collect();
         let wanted = declared.and_then(|plan| plan.metrics.as_ref());
-        let listed: Vec<bool> =
-            self.metric_names.iter().map(|name| wanted.is_none_or(|names| names.contains(name))).collect();
+        let listed: Vec<bool> = self
+            .metric_names
+            .iter()
+            .map(|name| wanted.is_none_or(|names| names.contains(name)))
+            .collect();
         let is_listed = |metric: u32| listed.get(metric as usize).copied().unwrap_or(false);
-        let ratios: Vec<RatioPlan> = self.ratios.iter().filter(|ratio| is_listed(ratio.metric)).cloned().collect();
+        let ratios: Vec<RatioPlan> = self
+            .ratios
+            .iter()
+            .filter(|ratio| is_listed(ratio.metric))
+            .cloned()
+            .collect();
         for ratio in &self.ratios {
             let numerator_class = metric_class.get(ratio.numerator as usize).copied().unwrap_or(0);
             if let Some(class) = metric_class.get_mut(ratio.metric as usize) {
@@ -412,7 +435,12 @@ mod tests {
 
     #[test]
     fn the_windows_around_an_instant_are_found_by_index() {
-        let hop = WindowPlan { name: "h".into(), size: 30, slide: 10, offset: 3 };
+        let hop = WindowPlan {
+            name: "h".into(),
+            size: 30,
+            slide: 10,
+            offset: 3,
+        };
         // windows [-17,13) [-7,23) [3,33) [13,43)
         assert_eq!(hop.start(hop.first_ending_after(13)), -7);
         assert_eq!(hop.start(hop.first_ending_after(12)), -17);
@@ -426,7 +454,9 @@ mod tests {
 
     #[test]
     fn boundaries_are_the_evaluations_and_the_finals() {
-        let boundaries = Boundaries { phases: vec![(60, 0), (100, 7)] };
+        let boundaries = Boundaries {
+            phases: vec![(60, 0), (100, 7)],
+        };
         assert_eq!(boundaries.after(0), 7);
         assert_eq!(boundaries.after(7), 60);
         assert_eq!(boundaries.after(106), 107);

@@ -107,7 +107,10 @@ impl RecentLog {
     #[must_use]
     pub fn event_id(&self, record: &RecentRecord) -> Vec<u8> {
         let from = (record.id - self.first_id) as usize;
-        self.ids.range(from..from + usize::from(record.id_length)).copied().collect()
+        self.ids
+            .range(from..from + usize::from(record.id_length))
+            .copied()
+            .collect()
     }
 
     /// Forgets the oldest slice if it ends at or before `until`, handing each of its records over.
@@ -145,7 +148,17 @@ mod tests {
     use super::*;
 
     fn record(subject: u32, time: i64, event_id: &str) -> NewRecord<'_> {
-        NewRecord { time, value: 1.0, event_id, subject, experiment: 0, name: 0, other: 0, is_exposure: false, binary: false }
+        NewRecord {
+            time,
+            value: 1.0,
+            event_id,
+            subject,
+            experiment: 0,
+            name: 0,
+            other: 0,
+            is_exposure: false,
+            binary: false,
+        }
     }
 
     #[test]

@@ -58,14 +58,29 @@ pub fn kept_rows(block: &Block, event_type: EventType, batch: &RecordBatch) -> R
 
 fn late_rows(block: &Block, windows: &[WindowPlan]) -> Result<RecordBatch, RuntimeError> {
     let encoder = Encoder::new();
-    let (mut ids, mut types, mut names, mut envelopes) =
-        (StringBuilder::new(), StringBuilder::new(), StringBuilder::new(), StringBuilder::new());
-    let (mut times, mut ends, mut watermarks) =
-        (TimestampMicrosecondBuilder::new(), TimestampMicrosecondBuilder::new(), TimestampMicrosecondBuilder::new());
+    let (mut ids, mut types, mut names, mut envelopes) = (
+        StringBuilder::new(),
+        StringBuilder::new(),
+        StringBuilder::new(),
+        StringBuilder::new(),
+    );
+    let (mut times, mut ends, mut watermarks) = (
+        TimestampMicrosecondBuilder::new(),
+        TimestampMicrosecondBuilder::new(),
+        TimestampMicrosecondBuilder::new(),
+    );
     let mut json = Vec::new();
     for late in &block.late {
-        let Some(record) = block.records.get(late.record as usize).filter(|_| !block.is_dropped(late.record)) else { continue };
-        let Some(columns) = block.columns_of(record.event_type) else { continue };
+        let Some(record) = block
+            .records
+            .get(late.record as usize)
+            .filter(|_| !block.is_dropped(late.record))
+        else {
+            continue;
+        };
+        let Some(columns) = block.columns_of(record.event_type) else {
+            continue;
+        };
         json.clear();
         encoder
             .encode_row(record.event_type, &columns.batch, record.row as usize, &mut json)
@@ -112,8 +127,12 @@ pub struct DeadLetter {
 /// [`RuntimeError::Internal`] if the rows do not fit the table's schema.
 pub fn dead_letter_rows(letters: &[DeadLetter], time: i64) -> Result<RecordBatch, RuntimeError> {
     let mut times = TimestampMicrosecondBuilder::new();
-    let (mut sources, mut positions, mut reasons, mut details) =
-        (StringBuilder::new(), StringBuilder::new(), StringBuilder::new(), StringBuilder::new());
+    let (mut sources, mut positions, mut reasons, mut details) = (
+        StringBuilder::new(),
+        StringBuilder::new(),
+        StringBuilder::new(),
+        StringBuilder::new(),
+    );
     let mut raw = BinaryBuilder::new();
     for letter in letters {
         times.append_value(time);

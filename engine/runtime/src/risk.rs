@@ -128,7 +128,10 @@ mod tests {
         counter.add(0, 5, -1, 3);
         counter.add(-1, 4, 1, 3);
         assert_eq!(counter.peek(3), 1);
-        assert_eq!((3..=6).map(|index| counter.advance_to(index)).collect::<Vec<_>>(), [1, 1, 0, 0]);
+        assert_eq!(
+            (3..=6).map(|index| counter.advance_to(index)).collect::<Vec<_>>(),
+            [1, 1, 0, 0]
+        );
         // wholly in the past: nothing happens
         counter.add(0, 6, 1, 7);
         assert_eq!(counter, WindowCounter::default());

@@ -9,11 +9,11 @@ use crate::block::{RecordMeta, SharedBlock};
 use crate::experiment::{ExperimentState, Row};
 use crate::names::Names;
 use crate::panes::OpenWindows;
-use crate::pending::{Pending, Segment};
-use crate::risk::IndexRuns;
 use crate::partial::{ClosedWindow, Partials};
+use crate::pending::{Pending, Segment};
 use crate::plan::{Boundaries, ExperimentDefinition, Plan};
 use crate::recent::{RecentLog, RecentRecord};
+use crate::risk::IndexRuns;
 use crate::subjects::{NONE, SubjectTable};
 
 /// What every shard needs to know of the job.
@@ -145,8 +145,17 @@ impl Shard {
     pub fn memory(&self) -> usize {
         let experiments: usize = self.experiments.iter().flatten().map(ExperimentState::memory).sum();
         let open: usize = self.open.iter().map(OpenWindows::memory).sum();
-        let maturity: usize = self.maturity.values().map(|rows| rows.capacity() * size_of::<(u32, u8)>()).sum();
-        self.subjects.memory() + self.rows.capacity() * size_of::<Row>() + experiments + open + maturity + self.recent.memory()
+        let maturity: usize = self
+            .maturity
+            .values()
+            .map(|rows| rows.capacity() * size_of::<(u32, u8)>())
+            .sum();
+        self.subjects.memory()
+            + self.rows.capacity() * size_of::<Row>()
+            + experiments
+            + open
+            + maturity
+            + self.recent.memory()
     }
 
     /// The variant a subject was last assigned to in an experiment.
@@ -184,7 +193,10 @@ impl Shard {
         if let Some(subject) = self.subjects.get_mut(slot) {
             subject.keep = true;
         }
-        let new = Assigned { time: record.time, variant: record.name };
+        let new = Assigned {
+            time: record.time,
+            variant: record.name,
+        };
         self.assigned
             .entry((slot, record.experiment))
             .and_modify(|old| {
@@ -226,8 +238,12 @@ impl Shard {
                 break;
             }
             for (row_id, class) in entry.remove() {
-                let Some(row) = self.rows.get_mut(row_id as usize) else { continue };
-                let Some(Some(state)) = self.experiments.get_mut(row.experiment as usize) else { continue };
+                let Some(row) = self.rows.get_mut(row_id as usize) else {
+                    continue;
+                };
+                let Some(Some(state)) = self.experiments.get_mut(row.experiment as usize) else {
+                    continue;
+                };
                 // The row's first exposure may have moved since; then another entry stands for it, or it is marked already.
                 if row.first_time.saturating_add(state.definition.attribution(class)) <= boundary {
                     state.mature(row, class);
@@ -238,15 +254,28 @@ impl Shard {
 
     /// Forgets what no record that is not too late can change any more.
     fn forget(&mut self, context: &ShardContext<'_>, boundary: i64) {
-        let horizon = context.plan.time.correction_horizon.saturating_add(context.plan.evaluate_every);
+        let horizon = context
+            .plan
+            .time
+            .correction_horizon
+            .saturating_add(context.plan.evaluate_every);
         self.forget_until(boundary.saturating_sub(horizon));
     }
 
     /// Forgets records whose slices end by `until`, counting outcomes that never found their exposure.
     fn forget_until(&mut self, until: i64) {
-        let Shard { subjects, rows, recent, experiments, counts, .. } = self;
+        let Shard {
+            subjects,
+            rows,
+            recent,
+            experiments,
+            counts,
+            ..
+        } = self;
         recent.forget_until(until, |record, latest| {
-            let Some(subject) = subjects.get(record.subject) else { return };
+            let Some(subject) = subjects.get(record.subject) else {
+                return;
+            };
             if !record.is_exposure {
                 let verdict = judge_outcome(subject.first_row, rows, experiments, record);
                 counts.outcomes_without_exposure += u64::from(!verdict.exposed);
@@ -265,7 +294,12 @@ impl Shard {
         }
         self.settled = boundary;
         let ended_by = boundary.saturating_sub(context.plan.time.allowed_lateness);
-        for ((next, occupied), window) in self.next_window.iter_mut().zip(&mut self.occupied).zip(&context.plan.windows) {
+        for ((next, occupied), window) in self
+            .next_window
+            .iter_mut()
+            .zip(&mut self.occupied)
+            .zip(&context.plan.windows)
+        {
             *next = (*next).max(window.last_ended_by(ended_by) + 1);
             occupied.forget_before(*next);
         }
@@ -298,7 +332,10 @@ fn judge_outcome(
     experiments: &[Option<ExperimentState>],
     record: &RecentRecord,
 ) -> OutcomeVerdict {
-    let mut verdict = OutcomeVerdict { exposed: false, mismatch: false };
+    let mut verdict = OutcomeVerdict {
+        exposed: false,
+        mismatch: false,
+    };
     let mut next = first_row;
     while next != NONE {
         let Some(row) = rows.get(next as usize) else { break };
@@ -311,7 +348,9 @@ fn judge_outcome(
         let attribution = experiments
             .get(row.experiment as usize)
             .and_then(Option::as_ref)
-            .map_or(0, |state| state.definition.attribution(state.definition.class_of(record.name)));
+            .map_or(0, |state| {
+                state.definition.attribution(state.definition.class_of(record.name))
+            });
         let attributed = record.time < row.first_time.saturating_add(attribution);
         verdict.mismatch |= attributed && record.other != crate::names::NO_NAME && record.other != row.variant;
     }

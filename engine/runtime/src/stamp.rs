@@ -52,18 +52,29 @@ pub fn stamp(
         if let Some(limits) = live {
             // The partition may have been idle while the others went on.
             watermark = watermark.max(limits.settled);
-            is_too_late |= limits.watermark != i64::MIN && limits.watermark.saturating_sub(record.time) > time.correction_horizon;
+            is_too_late |=
+                limits.watermark != i64::MIN && limits.watermark.saturating_sub(record.time) > time.correction_horizon;
         }
         clock.advance(record.time);
         if record.time < watermark {
             let windows = (0u16..).zip(&plan.windows);
             late.extend(windows.filter_map(|(kind, window)| {
                 let window_end = late_for(window, record.time, watermark, time.allowed_lateness)?;
-                Some(LateRecord { record: index, window: Some(kind), window_end: Some(window_end), watermark })
+                Some(LateRecord {
+                    record: index,
+                    window: Some(kind),
+                    window_end: Some(window_end),
+                    watermark,
+                })
             }));
         }
         if is_too_late {
-            late.push(LateRecord { record: index, window: None, window_end: None, watermark });
+            late.push(LateRecord {
+                record: index,
+                window: None,
+                window_end: None,
+                watermark,
+            });
             counts.too_late += 1;
             record.slice = NO_SLICE;
             continue;

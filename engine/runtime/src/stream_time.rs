@@ -15,7 +15,9 @@ pub struct PartitionClock {
 
 impl Default for PartitionClock {
     fn default() -> Self {
-        PartitionClock { running_maximum: i64::MIN }
+        PartitionClock {
+            running_maximum: i64::MIN,
+        }
     }
 }
 
@@ -23,7 +25,11 @@ impl PartitionClock {
     /// The watermark: no record is expected before it. `i64::MIN` before the first record.
     #[must_use]
     pub fn watermark(self, time: &TimePlan) -> i64 {
-        if self.running_maximum == i64::MIN { i64::MIN } else { self.running_maximum - time.max_out_of_orderness }
+        if self.running_maximum == i64::MIN {
+            i64::MIN
+        } else {
+            self.running_maximum - time.max_out_of_orderness
+        }
     }
 
     /// Whether a record at `event_time` comes later than the correction horizon.
@@ -71,7 +77,10 @@ impl PartitionState {
     /// Whether a live partition has been silent for so long that the others do not wait for it.
     #[must_use]
     pub fn is_idle(&self, now: Instant, idle_timeout: Duration) -> bool {
-        self.live && self.silent_since.is_some_and(|since| now.saturating_duration_since(since) >= idle_timeout)
+        self.live
+            && self
+                .silent_since
+                .is_some_and(|since| now.saturating_duration_since(since) >= idle_timeout)
     }
 }
 
@@ -79,8 +88,16 @@ impl PartitionState {
 ///
 /// `i64::MAX` once every partition is exhausted, unless a live source may bring new ones.
 #[must_use]
-pub fn job_watermark(previous: i64, partitions: &[PartitionState], may_grow: bool, time: &TimePlan, now: Instant) -> i64 {
-    let waited_for = partitions.iter().filter(|partition| !partition.exhausted && !partition.is_idle(now, time.idle_timeout));
+pub fn job_watermark(
+    previous: i64,
+    partitions: &[PartitionState],
+    may_grow: bool,
+    time: &TimePlan,
+    now: Instant,
+) -> i64 {
+    let waited_for = partitions
+        .iter()
+        .filter(|partition| !partition.exhausted && !partition.is_idle(now, time.idle_timeout));
     match waited_for.map(|partition| partition.clock.watermark(time)).min() {
         Some(least) => previous.max(least),
         None if may_grow || partitions.is_empty() => previous,
@@ -104,7 +121,9 @@ mod tests {
 
     fn partition(maximum: i64, live: bool, silent_for: u64, now: Instant) -> PartitionState {
         PartitionState {
-            clock: PartitionClock { running_maximum: maximum },
+            clock: PartitionClock {
+                running_maximum: maximum,
+            },
             exhausted: false,
             live,
             silent_since: Some(now - Duration::from_secs(silent_for)),
@@ -123,7 +142,12 @@ mod tests {
 
     #[test]
     fn a_record_is_late_for_windows_that_its_own_partition_has_closed() {
-        let hour = WindowPlan { name: "w".into(), size: 100, slide: 100, offset: 0 };
+        let hour = WindowPlan {
+            name: "w".into(),
+            size: 100,
+            slide: 100,
+            offset: 0,
+        };
         assert_eq!(late_for(&hour, 90, 149, 50), None);
         assert_eq!(late_for(&hour, 90, 150, 50), Some(100));
         assert_eq!(late_for(&hour, 90, 260, 50), Some(200));
@@ -157,7 +181,11 @@ mod tests {
         let mut file = partition(1_000, false, 900, now);
         file.exhausted = true;
         assert_eq!(job_watermark(0, &[file], false, &time(), now), i64::MAX);
-        assert_eq!(job_watermark(0, &[file], true, &time(), now), 0, "its live source has no partition yet");
+        assert_eq!(
+            job_watermark(0, &[file], true, &time(), now),
+            0,
+            "its live source has no partition yet"
+        );
         let idle = partition(500, true, 900, now);
         assert_eq!(job_watermark(0, &[file, idle], true, &time(), now), 0);
     }
@@ -165,7 +193,13 @@ mod tests {
     #[test]
     fn a_partition_that_was_not_asked_is_not_idle() {
         let now = Instant::now() + Duration::from_secs(1_000);
-        let unasked = PartitionState { silent_since: None, ..partition(500, true, 0, now) };
-        assert_eq!(job_watermark(0, &[partition(1_000, true, 0, now), unasked], true, &time(), now), 470);
+        let unasked = PartitionState {
+            silent_since: None,
+            ..partition(500, true, 0, now)
+        };
+        assert_eq!(
+            job_watermark(0, &[partition(1_000, true, 0, now), unasked], true, &time(), now),
+            470
+        );
     }
 }

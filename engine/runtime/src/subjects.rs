@@ -62,14 +62,18 @@ impl SubjectTable {
             }
         };
         let subjects = &self.subjects;
-        self.index.insert_unique(hash, slot, |slot| subjects.get(*slot as usize).map_or(0, |subject| subject.hash));
+        self.index.insert_unique(hash, slot, |slot| {
+            subjects.get(*slot as usize).map_or(0, |subject| subject.hash)
+        });
         slot
     }
 
     /// The subject of this key, if it was seen.
     #[must_use]
     pub fn find(&self, hash: u64, tenant: &str, subject: &str) -> Option<u32> {
-        self.index.find(hash, |slot| self.has_key(*slot, hash, tenant, subject)).copied()
+        self.index
+            .find(hash, |slot| self.has_key(*slot, hash, tenant, subject))
+            .copied()
     }
 
     /// The subject of a slot.
@@ -85,7 +89,9 @@ impl SubjectTable {
 
     /// Forgets a subject that is exposed nowhere and has no recent record.
     pub fn remove(&mut self, slot: u32) {
-        let Some(subject) = self.subjects.get(slot as usize).copied() else { return };
+        let Some(subject) = self.subjects.get(slot as usize).copied() else {
+            return;
+        };
         if let Ok(entry) = self.index.find_entry(subject.hash, |candidate| *candidate == slot) {
             entry.remove();
             self.free.push(slot);
@@ -109,7 +115,9 @@ impl SubjectTable {
     }
 
     fn has_key(&self, slot: u32, hash: u64, tenant: &str, subject: &str) -> bool {
-        let Some(entry) = self.subjects.get(slot as usize) else { return false };
+        let Some(entry) = self.subjects.get(slot as usize) else {
+            return false;
+        };
         entry.hash == hash
             && entry.tenant_length as usize == tenant.len()
             && entry.key_length as usize == tenant.len() + subject.len()
@@ -120,13 +128,16 @@ impl SubjectTable {
     }
 
     fn key_of(&self, subject: &Subject) -> Option<&[u8]> {
-        self.keys.get(subject.key as usize..subject.key as usize + subject.key_length as usize)
+        self.keys
+            .get(subject.key as usize..subject.key as usize + subject.key_length as usize)
     }
 
     fn compact_keys(&mut self) {
         let mut keys = Vec::with_capacity(self.keys.len() - self.unused_key_bytes);
         for slot in self.index.iter() {
-            let Some(subject) = self.subjects.get_mut(*slot as usize) else { continue };
+            let Some(subject) = self.subjects.get_mut(*slot as usize) else {
+                continue;
+            };
             let old = subject.key as usize..subject.key as usize + subject.key_length as usize;
             subject.key = keys.len() as u64;
             keys.extend_from_slice(self.keys.get(old).unwrap_or_default());
@@ -166,7 +177,11 @@ mod tests {
         assert!(table.keys.len() < 2_000_000, "{}", table.keys.len());
         for number in (0..200_000u64).step_by(10) {
             let name = format!("subject-{number}");
-            assert!(table.find(number.wrapping_mul(0x9e37_79b9_7f4a_7c15), "tenant", &name).is_some());
+            assert!(
+                table
+                    .find(number.wrapping_mul(0x9e37_79b9_7f4a_7c15), "tenant", &name)
+                    .is_some()
+            );
         }
     }
 }

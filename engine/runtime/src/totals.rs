@@ -30,7 +30,13 @@ impl Accumulator {
             _ if self.count == 0 => value,
             Fold::Max => self.value.max(value),
             Fold::Min => self.value.min(value),
-            Fold::Last => if is_last { value } else { self.value },
+            Fold::Last => {
+                if is_last {
+                    value
+                } else {
+                    self.value
+                }
+            }
             Fold::Sum | Fold::Count | Fold::Mean | Fold::Any | Fold::SumOrAny => self.value + value,
         };
         self.count = self.count.saturating_add(1);
@@ -55,7 +61,12 @@ impl Accumulator {
             Fold::Mean => self.value / f64::from(self.count),
             Fold::Any => any,
         };
-        Some(Unit { value: caps.apply(folded), any, outcomes: self.count, not_binary: self.rest & !NOT_ZERO })
+        Some(Unit {
+            value: caps.apply(folded),
+            any,
+            outcomes: self.count,
+            not_binary: self.rest & !NOT_ZERO,
+        })
     }
 }
 
@@ -88,7 +99,11 @@ pub struct Totals {
 impl Totals {
     /// Moves by the difference between a subject's old and new contribution.
     pub fn replace(&mut self, fold: Fold, old: Option<&Unit>, new: Option<&Unit>) {
-        move_moments(&mut self.moments, old.map(|unit| unit.value), new.map(|unit| unit.value));
+        move_moments(
+            &mut self.moments,
+            old.map(|unit| unit.value),
+            new.map(|unit| unit.value),
+        );
         if fold == Fold::SumOrAny {
             let any = self.any.get_or_insert_default();
             move_moments(any, old.map(|unit| unit.any), new.map(|unit| unit.any));
@@ -165,7 +180,10 @@ impl PairUnit {
             return PairUnit::default();
         }
         let outcomes = |unit: Option<&Unit>| unit.map_or(0, |unit| i64::from(unit.outcomes));
-        PairUnit { values: x.zip(y), outcomes: outcomes(numerator) + outcomes(denominator) }
+        PairUnit {
+            values: x.zip(y),
+            outcomes: outcomes(numerator) + outcomes(denominator),
+        }
     }
 }
 

@@ -46,10 +46,19 @@ impl UserQueries {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()
             .map_err(|error| RuntimeError::Configuration(format!("cannot start the query runtime: {error}")))?;
-        let queries = UserQueries { queries, runtime, environment: Arc::default(), kept: Vec::new(), settled: i64::MIN };
+        let queries = UserQueries {
+            queries,
+            runtime,
+            environment: Arc::default(),
+            kept: Vec::new(),
+            settled: i64::MIN,
+        };
         for query in &queries.queries {
             let session = queries.session(&[])?;
-            queries.runtime.block_on(session.sql(&query.sql)).map_err(|error| failed(query, error))?;
+            queries
+                .runtime
+                .block_on(session.sql(&query.sql))
+                .map_err(|error| failed(query, error))?;
         }
         Ok(queries)
     }
@@ -75,7 +84,8 @@ impl UserQueries {
     pub fn forget(&mut self, plan: &Plan, watermark: i64) {
         let longest = plan.windows.iter().map(|window| window.size).max().unwrap_or(0);
         let needed_for = longest.saturating_add(plan.time.allowed_lateness);
-        self.kept.retain(|(last, _)| last.saturating_add(needed_for) > watermark);
+        self.kept
+            .retain(|(last, _)| last.saturating_add(needed_for) > watermark);
         self.settled = self.settled.max(watermark);
     }
 
@@ -91,10 +101,24 @@ impl UserQueries {
         results: &BTreeMap<(usize, i64), (RecordBatch, RecordBatch)>,
         watermark: i64,
     ) -> Result<Vec<(String, RecordBatch)>, RuntimeError> {
-        let blocks: Vec<SharedBlock> = self.kept.iter().map(|(_, block)| block).chain(waiting).map(Arc::clone).collect();
+        let blocks: Vec<SharedBlock> = self
+            .kept
+            .iter()
+            .map(|(_, block)| block)
+            .chain(waiting)
+            .map(Arc::clone)
+            .collect();
         let mut closed: BTreeSet<(i64, usize, i64)> = BTreeSet::new();
-        for (kind, window) in plan.windows.iter().enumerate().filter(|(kind, _)| self.queries.iter().any(|query| query.window == *kind)) {
-            let of_kind = results.keys().filter(|(its_kind, _)| *its_kind == kind).map(|(_, index)| *index);
+        for (kind, window) in plan
+            .windows
+            .iter()
+            .enumerate()
+            .filter(|(kind, _)| self.queries.iter().any(|query| query.window == *kind))
+        {
+            let of_kind = results
+                .keys()
+                .filter(|(its_kind, _)| *its_kind == kind)
+                .map(|(_, index)| *index);
             let with_events = windows_with_events(&blocks, window);
             for index in of_kind.chain(with_events) {
                 let closes = window.end(index).saturating_add(plan.time.allowed_lateness);
@@ -104,7 +128,12 @@ impl UserQueries {
             }
         }
         self.settled = self.settled.max(watermark);
-        let empty = || (RecordBatch::new_empty(Table::AssignmentCounts.schema()), RecordBatch::new_empty(Table::MetricStats.schema()));
+        let empty = || {
+            (
+                RecordBatch::new_empty(Table::AssignmentCounts.schema()),
+                RecordBatch::new_empty(Table::MetricStats.schema()),
+            )
+        };
         let mut rows = Vec::new();
         for (end, kind, index) in closed {
             let start = plan.windows.get(kind).map_or(end, |window| window.start(index));
@@ -122,9 +151,15 @@ impl UserQueries {
         (start, end): (i64, i64),
         (counts, statistics): &(RecordBatch, RecordBatch),
     ) -> Result<Vec<(String, RecordBatch)>, RuntimeError> {
-        let mut tables = vec![(Table::AssignmentCounts, counts.clone()), (Table::MetricStats, statistics.clone())];
+        let mut tables = vec![
+            (Table::AssignmentCounts, counts.clone()),
+            (Table::MetricStats, statistics.clone()),
+        ];
         for event_type in EventType::ALL {
-            tables.push((Table::of_event(*event_type), window_rows(blocks, *event_type, kind, start, end)?));
+            tables.push((
+                Table::of_event(*event_type),
+                window_rows(blocks, *event_type, kind, start, end)?,
+            ));
         }
         let session = self.session(&tables)?;
         let mut results = Vec::new();
@@ -147,17 +182,25 @@ impl UserQueries {
     fn session(&self, tables: &[(Table, RecordBatch)]) -> Result<SessionContext, RuntimeError> {
         let session = backplane_queries::session::micro_batch(Arc::clone(&self.environment));
         for table in Table::ALL {
-            let batch = tables.iter().find(|(candidate, _)| candidate == table).map(|(_, batch)| batch.clone());
+            let batch = tables
+                .iter()
+                .find(|(candidate, _)| candidate == table)
+                .map(|(_, batch)| batch.clone());
             let batch = batch.unwrap_or_else(|| RecordBatch::new_empty(table.schema()));
             let provider = MemTable::try_new(batch.schema(), vec![vec![batch]]).map_err(RuntimeError::internal)?;
-            session.register_table(table.name(), Arc::new(provider)).map_err(RuntimeError::internal)?;
+            session
+                .register_table(table.name(), Arc::new(provider))
+                .map_err(RuntimeError::internal)?;
         }
         Ok(session)
     }
 }
 
 fn failed(query: &UserQuery, error: datafusion::error::DataFusionError) -> RuntimeError {
-    RuntimeError::Query { name: query.name.clone(), message: error.strip_backtrace() }
+    RuntimeError::Query {
+        name: query.name.clone(),
+        message: error.strip_backtrace(),
+    }
 }
 
 /// The windows of a kind that an event of these blocks lies in.
@@ -165,7 +208,9 @@ fn windows_with_events(blocks: &[SharedBlock], window: &WindowPlan) -> BTreeSet<
     let mut indices = BTreeSet::new();
     for block in blocks {
         for record in block.records.iter().filter(|record| record.slice != NO_SLICE) {
-            indices.extend(window.first_ending_after(record.time)..=window.last_starting_before(record.time.saturating_add(1)));
+            indices.extend(
+                window.first_ending_after(record.time)..=window.last_starting_before(record.time.saturating_add(1)),
+            );
         }
     }
     indices
@@ -182,11 +227,15 @@ fn window_rows(
     let schema = Table::of_event(event_type).schema();
     let mut parts = Vec::new();
     for block in blocks {
-        let Some(columns) = block.columns_of(event_type) else { continue };
+        let Some(columns) = block.columns_of(event_type) else {
+            continue;
+        };
         let late: HashSet<u32> = block
             .late
             .iter()
-            .filter(|late| late.window.map(usize::from) == Some(kind) && late.window_end.is_some_and(|last| last >= end))
+            .filter(|late| {
+                late.window.map(usize::from) == Some(kind) && late.window_end.is_some_and(|last| last >= end)
+            })
             .map(|late| late.record)
             .collect();
         let rows: Vec<u32> = (0u32..)

@@ -21,7 +21,7 @@ trait PayloadColumns {
     /// Judges the record's payload and appends it, after what all events have in common.
     fn append(&mut self, common: &mut CommonColumns, record: Record<'_>) -> Judged<()>;
 
-    /// The columns between `ingest_time` and `correlation_id`, and those between `schema_version` and `metadata`.
+    /// Adds the columns that only this table has, and begins them anew empty.
     fn finish(&mut self, columns: &mut Columns<'_>);
 }
 
