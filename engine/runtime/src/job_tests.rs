@@ -344,21 +344,22 @@ fn an_idle_partition_does_not_hold_a_live_job_up_and_what_it_brings_back_is_late
     let stop = AtomicBool::new(false);
     feed.append("quick", exposure("e1", 10, "s1", "a"));
     feed.append("silent", exposure("e2", 11, "s2", "a"));
-    let mut fed = 0;
+    let mut brought_back_at = None;
     let mut feeder = Feeder {
         step: 0,
         stop: &stop,
-        on_round: Box::new(|_, progress| {
-            if fed == 0 && progress.counters.records == 2 {
-                feed.append("quick", exposure("e3", 2 * 3_600, "s3", "a"));
-                fed = 1;
-            }
-            // the silent partition is idle by now: the first hour is final
-            if fed == 1 && progress.watermark.0 > 1_767_571_200_000_000 + HOUR + HOUR / 2 {
+        on_round: Box::new(|step, progress| {
+            // one partition goes on speaking, the other has fallen silent
+            let seconds = 2 * 3_600 + i64::try_from(step).unwrap();
+            feed.append(
+                "quick",
+                exposure(&format!("q{step}"), seconds, &format!("q{step}"), "a"),
+            );
+            if brought_back_at.is_none() && progress.watermark.0 > 1_767_571_200_000_000 + HOUR + HOUR / 2 {
                 feed.append("silent", exposure("e4", 12, "s4", "a"));
-                fed = 2;
+                brought_back_at = Some(step);
             }
-            fed == 2 && progress.counters.records == 4
+            brought_back_at.is_some_and(|at| step > at + 20)
         }),
     };
     assert_eq!(job.run(&stop, &mut feeder).unwrap(), Ending::Stopped);
