@@ -5,6 +5,10 @@ use std::process::Command;
 use backplane_tests::{python, root, run};
 
 #[test]
-fn the_polars_oracle_agrees_with_hand_computed_cases() {
-    run(Command::new(python()).current_dir(root().join("tests/oracle")).args(["-m", "unittest", "--quiet"]));
+fn the_python_programs_agree_with_hand_computed_cases() {
+    for folder in ["oracle", "real_data", "readers"] {
+        run(Command::new(python())
+            .current_dir(root().join("tests").join(folder))
+            .args(["-m", "unittest", "--quiet"]));
+    }
 }

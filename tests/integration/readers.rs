@@ -6,7 +6,10 @@ use backplane_tests::{run_job, run_python, write_config};
 #[test]
 fn duckdb_polars_and_deltalake_see_the_same_rows() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let generator = GeneratorConfig { partitions: 1, ..GeneratorConfig::demo(20_000, 11) };
+    let generator = GeneratorConfig {
+        partitions: 1,
+        ..GeneratorConfig::demo(20_000, 11)
+    };
     let events = folder.path().join("events.ndjson");
     generate_files(&generator, &[&events]).expect("a stream");
     let config = write_config(folder.path(), generator.config_json(), &[events], 2);
