@@ -9,7 +9,10 @@ use serde_json::{Value, json};
 /// The root of the project.
 #[must_use]
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ has a parent").to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("tests/ has a parent")
+        .to_owned()
 }
 
 /// The built command. It lies two folders above the test binary.
@@ -19,8 +22,16 @@ pub fn root() -> PathBuf {
 #[must_use]
 pub fn backplane() -> PathBuf {
     let test = std::env::current_exe().expect("a test has an executable");
-    let binary = test.parent().and_then(Path::parent).expect("deps/ has a parent").join("backplane");
-    assert!(binary.exists(), "{} is missing: build it first, as `make test` does", binary.display());
+    let binary = test
+        .parent()
+        .and_then(Path::parent)
+        .expect("deps/ has a parent")
+        .join("backplane");
+    assert!(
+        binary.exists(),
+        "{} is missing: build it first, as `make test` does",
+        binary.display()
+    );
     binary
 }
 
@@ -33,7 +44,9 @@ pub fn python() -> PathBuf {
     if let Some(path) = std::env::var_os("BACKPLANE_PYTHON") {
         return path.into();
     }
-    let output = Command::new(root().join("tests/setup_python.sh")).output().expect("a shell");
+    let output = Command::new(root().join("tests/setup_python.sh"))
+        .output()
+        .expect("a shell");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     PathBuf::from(String::from_utf8_lossy(&output.stdout).trim())
 }
@@ -56,7 +69,9 @@ pub fn run(command: &mut Command) -> Output {
 
 /// Runs a Python script of the tests.
 pub fn run_python(script: &str, arguments: &[&std::ffi::OsStr]) -> Output {
-    run(Command::new(python()).arg(root().join("tests").join(script)).args(arguments))
+    run(Command::new(python())
+        .arg(root().join("tests").join(script))
+        .args(arguments))
 }
 
 /// A job's configuration with its sources and a lake put in, written beside its folder.
@@ -73,7 +88,8 @@ pub fn write_config(folder: &Path, mut document: Value, events: &[PathBuf], thre
         "name": "lake", "type": "lake", "options": { "url": format!("file://{}", folder.join("lake").display()) },
     }]);
     engine["deadLetter"] = json!({ "type": "file", "options": { "path": folder.join("dead-letters.ndjson") } });
-    engine["checkpoint"] = json!({ "interval": "1s", "url": format!("file://{}", folder.join("checkpoints").display()) });
+    engine["checkpoint"] =
+        json!({ "interval": "1s", "url": format!("file://{}", folder.join("checkpoints").display()) });
     engine["parallelism"] = json!(threads);
     let path = folder.join("config.json");
     std::fs::write(&path, document.to_string()).expect("a writable folder");
@@ -87,5 +103,11 @@ pub fn run_job(config: &Path) -> Output {
 
 /// Asks a lake.
 pub fn sql(lake: &Path, format: &str, query: &str) -> Vec<u8> {
-    run(Command::new(backplane()).arg("sql").arg("--lake").arg(lake).args(["--format", format]).arg(query)).stdout
+    run(Command::new(backplane())
+        .arg("sql")
+        .arg("--lake")
+        .arg(lake)
+        .args(["--format", format])
+        .arg(query))
+    .stdout
 }

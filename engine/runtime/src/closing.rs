@@ -403,7 +403,7 @@ fn add_entry(
 }
 
 fn cumulative_group(state: &ExperimentState, group: &Group) -> GroupPartial {
-    let matured_count = |slot: usize| group.matured_metrics.get(slot).map_or(0, |totals| count_of(totals));
+    let matured_count = |slot: usize| group.matured_metrics.get(slot).map_or(0, count_of);
     let matured_pairs = |ratio: usize| group.matured_ratios.get(ratio).map_or(0, pairs_of);
     GroupPartial {
         subjects: group.subjects,
@@ -417,7 +417,7 @@ fn cumulative_group(state: &ExperimentState, group: &Group) -> GroupPartial {
 }
 
 fn matured_group(state: &ExperimentState, group: &Group) -> GroupPartial {
-    let matured_count = |slot: usize| group.matured_metrics.get(slot).map_or(0, |totals| count_of(totals));
+    let matured_count = |slot: usize| group.matured_metrics.get(slot).map_or(0, count_of);
     let matured_pairs = |ratio: usize| group.matured_ratios.get(ratio).map_or(0, pairs_of);
     GroupPartial {
         subjects: 0,

@@ -203,8 +203,8 @@ fn metric_row(
 
 fn moments_of(totals: &Totals, fold: Fold, undeclared_is_any: bool) -> Moments {
     match &totals.any {
-        Some(any) if fold == Fold::SumOrAny && undeclared_is_any => any.as_ref().clone(),
-        _ => totals.moments.clone(),
+        Some(any) if fold == Fold::SumOrAny && undeclared_is_any => **any,
+        _ => totals.moments,
     }
 }
 
@@ -229,7 +229,7 @@ fn ratio_row(
         return None;
     }
     let (x, y) = absent_pair.unwrap_or((0.0, 0.0));
-    let mut moments = own.totals.moments.clone();
+    let mut moments = own.totals.moments;
     moments.merge(&CrossMoments::repeated(
         x,
         y,

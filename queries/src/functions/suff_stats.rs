@@ -316,6 +316,7 @@ impl<S: Statistics, I: Input> GroupsOfStatistics<S, I> {
 }
 
 /// Applies the change of a row to the group of that row.
+#[allow(clippy::type_complexity)] // it is one closure type, said once
 fn change_group<S>(
     groups: &mut [S],
     group_indices: &[usize],
