@@ -10,6 +10,12 @@ export BACKPLANE_CACHE
 export CARGO_TARGET_DIR ?= $(BACKPLANE_CACHE)/target
 TOOLS := $(BACKPLANE_CACHE)/tools
 
+# Cargo tells whether a source has changed by its time alone: a clone that finds another one's build must not take it for its own.
+LAST_CLONE := $(CARGO_TARGET_DIR)/last-clone
+_ := $(shell [ "$$(cat "$(LAST_CLONE)" 2> /dev/null)" = "$(CURDIR)" ] || { \
+  find . -name target -prune -o -type f ! -path './.git/*' -exec touch -c {} +; \
+  mkdir -p "$(CARGO_TARGET_DIR)"; echo "$(CURDIR)" > "$(LAST_CLONE)"; })
+
 .PHONY: help demo test lint lint-more bench doc fmt python
 
 help:

@@ -1,8 +1,8 @@
 -- The outcomes that count: each event once, without those that came too late. `event_time` in microseconds.
 --
--- The lake holds every delivery but the dropped duplicates: of an id the one that counts, if there is one, and
--- each that came too late. As many rows as `late_events` has of `cumulative` are of the latter kind; what is
--- more than those was delivered first, and counts.
+-- The lake holds every delivery but the dropped duplicates: of an id the one that counts, if there is one, and each
+-- that came too late. If it holds more of an id and instant than `late_events` has rows of `cumulative`, then the
+-- delivery that counts is among them, and it was the first.
 with
 too_late as (
   select event_id, event_time, count(*) as deliveries
@@ -11,24 +11,24 @@ too_late as (
   group by 1, 2
 ),
 in_time as (
-  select * from outcomes left anti join too_late on outcomes.event_id = too_late.event_id
+  select outcome.event_id, outcome.event_time, outcome.experiment, outcome.tenant_id, outcome.subject_id, outcome.metric, outcome.outcome_type, outcome.value
+  from outcomes outcome
+  left anti join too_late on too_late.event_id = outcome.event_id and too_late.event_time = outcome.event_time
 ),
-of_doubtful_ids as (
-  select outcomes.*,
-         row_number() over (partition by event_id, event_time order by ingest_time) as delivery,
-         count(*) over (partition by event_id, event_time) as deliveries
-  from outcomes left semi join too_late on outcomes.event_id = too_late.event_id
-),
-counted as (
-  select event_id, event_time, experiment, tenant_id, subject_id, metric, outcome_type, value
-  from in_time
-  union all
-  select d.event_id, d.event_time, d.experiment, d.tenant_id, d.subject_id, d.metric, d.outcome_type, d.value
-  from of_doubtful_ids d
-  left join too_late on d.event_id = too_late.event_id and d.event_time = too_late.event_time
-  where d.delivery = 1 and d.deliveries > coalesce(too_late.deliveries, 0)
+delivered_again as (
+  select outcome.event_id, outcome.event_time,
+         first_value(outcome.experiment order by outcome.ingest_time) as experiment,
+         first_value(outcome.tenant_id order by outcome.ingest_time) as tenant_id,
+         first_value(outcome.subject_id order by outcome.ingest_time) as subject_id,
+         first_value(outcome.metric order by outcome.ingest_time) as metric,
+         first_value(outcome.outcome_type order by outcome.ingest_time) as outcome_type,
+         first_value(outcome.value order by outcome.ingest_time) as value
+  from outcomes outcome
+  join too_late on too_late.event_id = outcome.event_id and too_late.event_time = outcome.event_time
+  group by outcome.event_id, outcome.event_time
+  having count(*) > max(too_late.deliveries)
 )
 select event_id, cast(event_time as bigint) as event_time,
        nullif(cast(experiment as varchar), '') as experiment, coalesce(tenant_id, '') as tenant, subject_id,
        cast(metric as varchar) as metric, cast(outcome_type as varchar) as outcome_type, value
-from counted
+from (select * from in_time union all select * from delivered_again)

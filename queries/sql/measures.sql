@@ -1,19 +1,32 @@
--- What `metric_stats` has rows of: for each experiment a metric that outcomes carry by name (`x`), or the ratio of two
--- (`x` over `y`). `x_absent`, `y_absent`: what a subject without an outcome counts as there, winsorised like any other
--- value; null where it does not count. A ratio has rows where the experiment lists it, and the attribution of its parts.
+-- What `metric_stats` has rows of: for each experiment the metrics that outcomes carry by name, which have one part, x,
+-- and the listed ratios, which have two: x over y. One row a part.
+--
+-- `aggregation`, `lower` and `upper` are how the outcomes of the metric `part` fold. `x_absent`, `y_absent`: what a
+-- subject without an outcome counts as in either part, winsorised like any other value; null where it does not count.
+-- The attribution of a ratio is that of its parts.
 with
-rules as (
-  select *,
-         case when aggregation in ('sum', 'count', 'any') then least(greatest(0.0, lower), upper) end as absent
+parts as (
+  select experiment, metric, listed, fold, numerator is not null as is_ratio,
+         unnest(case when numerator is null then [named_struct('metric', metric, 'is_x', true)]
+                     else [named_struct('metric', numerator, 'is_x', true),
+                           named_struct('metric', denominator, 'is_x', false)] end) as part
   from analysis.metric_rules
+  where numerator is null or listed
+),
+folded as (
+  select parts.experiment, parts.metric, parts.listed, parts.fold, parts.is_ratio,
+         parts.part['metric'] as part, parts.part['is_x'] as is_x,
+         rules.aggregation, rules.lower, rules.upper, rules.attribution_window,
+         case when rules.aggregation in ('sum', 'count', 'any')
+              then least(greatest(0.0, rules.lower), rules.upper) end as absent
+  from parts
+  join analysis.metric_rules rules
+    on  rules.experiment = parts.experiment
+    and rules.metric = parts.part['metric']
+    and rules.fold = parts.fold
 )
-select experiment, metric, fold, listed, attribution_window,
-       metric as x, cast(null as varchar) as y, absent as x_absent, cast(null as double) as y_absent
-from rules
-where numerator is null
-union all
-select ratio.experiment, ratio.metric, ratio.fold, ratio.listed, x.attribution_window, x.metric, y.metric, x.absent, y.absent
-from rules ratio
-join rules x on x.experiment = ratio.experiment and x.metric = ratio.numerator
-join rules y on y.experiment = ratio.experiment and y.metric = ratio.denominator
-where ratio.listed and x.fold = 'declared' and y.fold = 'declared'
+select experiment, metric, listed, fold, is_ratio, part, is_x, aggregation, lower, upper, attribution_window,
+       max(case when is_x then absent end) over of_measure as x_absent,
+       max(case when not is_x then absent end) over of_measure as y_absent
+from folded
+window of_measure as (partition by experiment, metric, fold)

@@ -1,4 +1,4 @@
--- How each metric folds in each experiment.
+-- How each metric, declared or met in the stream, folds in each experiment.
 --
 -- `listed`: the experiment asks for the metric, its rows exist with or without outcomes.
 -- `fold`: a metric that nobody declared folds by `any` where all its outcomes are Binary, else by `sum`; which of the
@@ -12,38 +12,28 @@ latest as (
 declarations as (
   select * from latest where recency = 1
 ),
-general as (
-  select * from declarations where experiment = '*'
-),
--- every experiment knows every declared metric
-known as (
-  select rules.experiment, general.metric from analysis.experiment_rules rules cross join general
+names as (
+  select metric from declarations
   union
-  select experiment, metric from declarations where experiment <> '*'
+  select cast(metric as varchar) from outcomes
 ),
-declared as (
-  select known.experiment, known.metric,
-         own.metric is not null or not rules.declared as listed,
-         'declared' as fold,
+-- An experiment has rows of the metrics that it lists, '*' of all that are declared.
+rules as (
+  select experiments.experiment, names.metric,
+         own.metric is not null or (not experiments.declared and general.metric is not null) as listed,
          coalesce(own.aggregation, general.aggregation) as aggregation,
          case when own.metric is null then general.winsorize_lower else own.winsorize_lower end as lower,
          case when own.metric is null then general.winsorize_upper else own.winsorize_upper end as upper,
          coalesce(own.numerator, general.numerator) as numerator,
          coalesce(own.denominator, general.denominator) as denominator,
-         coalesce(own.attribution_window, general.attribution_window, rules.attribution_window) as attribution_window
-  from known
-  join analysis.experiment_rules rules on rules.experiment = known.experiment
-  left join declarations own on own.experiment = known.experiment and own.metric = known.metric
-  left join general on general.metric = known.metric
-),
-undeclared as (
-  select rules.experiment, seen.metric, rules.attribution_window
-  from (select distinct cast(metric as varchar) as metric from outcomes) seen
-  cross join analysis.experiment_rules rules
-  left anti join declared on declared.experiment = rules.experiment and declared.metric = seen.metric
+         coalesce(own.attribution_window, general.attribution_window, experiments.attribution_window)
+           as attribution_window,
+         case when coalesce(own.metric, general.metric) is null then ['sum', 'any'] else ['declared'] end as folds
+  from analysis.experiment_rules experiments
+  cross join names
+  left join declarations own on own.experiment = experiments.experiment and own.metric = names.metric
+  left join (select * from declarations where experiment = '*') general on general.metric = names.metric
 )
-select experiment, metric, listed, fold, aggregation, lower, upper, numerator, denominator, attribution_window
-from declared
-union all
-select experiment, metric, false as listed, fold, fold as aggregation, null, null, null, null, attribution_window
-from undeclared cross join (values ('sum'), ('any')) folds (fold)
+select experiment, metric, listed, fold, coalesce(aggregation, fold) as aggregation, lower, upper, numerator, denominator,
+       attribution_window
+from (select *, unnest(folds) as fold from rules)

@@ -7,7 +7,7 @@
 //! | `all_windows`, `window_lateness` | which windows there are, and which counted records were late for them |
 //! | `counted_exposures`, `counted_outcomes` | the events that count, each once |
 //! | `experiment_rules`, `experiment_segments`, `metric_rules`, `measures` | what was declared, resolved for each experiment |
-//! | `sightings`, `subject_states`, `segmented_states` | first exposure, variant and crossover of each subject as each window sees them |
+//! | `allocation_epochs`, `subjects`, `subject_states`, `segmented_states` | first exposure, variant and crossover of each subject as each window sees them |
 //! | `assignment_counts` | **the table `assignment_counts`** |
 //! | `attributed_outcomes`, `exposures_joined` | **exposures joined to outcomes**, in windows and to date |
 //! | `subjects_at_risk`, `folded_outcomes`, `metric_stats` | **the table `metric_stats`** |
@@ -35,6 +35,12 @@ macro_rules! query {
     };
 }
 
+/// The query of a name.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static CanonicalQuery> {
+    ALL.iter().find(|query| query.name == name)
+}
+
 /// Exposures joined to outcomes: one row for each attributed outcome, the experiment to date.
 pub const EXPOSURES_JOINED: CanonicalQuery = query!("exposures_joined");
 /// The rows of the table `assignment_counts`.
@@ -52,7 +58,8 @@ pub const ALL: &[CanonicalQuery] = &[
     query!("experiment_segments"),
     query!("metric_rules"),
     query!("measures"),
-    query!("sightings"),
+    query!("allocation_epochs"),
+    query!("subjects"),
     query!("subject_states"),
     query!("segmented_states"),
     ASSIGNMENT_COUNTS,

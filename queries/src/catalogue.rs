@@ -5,11 +5,12 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use backplane_events::Table;
-use datafusion::catalog::{MemorySchemaProvider, TableProvider};
+use datafusion::catalog::TableProvider;
 use datafusion::common::{DataFusionError, TableReference};
 use datafusion::datasource::{MemTable, ViewTable};
 use datafusion::prelude::{DataFrame, SessionContext};
 
+use crate::analysis::Analysis;
 use crate::canonical;
 use crate::error::QueryError;
 use crate::functions;
@@ -58,7 +59,7 @@ impl Catalogue {
             let view = latest_revision(table);
             self.register_view(TableReference::bare(table.name()), &view).await?;
         }
-        self.register_canonical_queries().await
+        self.register_canonical_queries()
     }
 
     /// Plans a query.
@@ -86,14 +87,10 @@ impl Catalogue {
         schema.map(|schema| schema.table_names()).unwrap_or_default()
     }
 
-    async fn register_canonical_queries(&self) -> Result<(), QueryError> {
+    fn register_canonical_queries(&self) -> Result<(), QueryError> {
         let default_catalogue = self.context.copied_config().options().catalog.default_catalog.clone();
         if let Some(catalogue) = self.context.catalog(&default_catalogue) {
-            catalogue.register_schema(canonical::SCHEMA, Arc::new(MemorySchemaProvider::new()))?;
-        }
-        for query in canonical::ALL {
-            self.register_view(TableReference::partial(canonical::SCHEMA, query.name), query.sql)
-                .await?;
+            catalogue.register_schema(canonical::SCHEMA, Arc::new(Analysis::new(&self.context)))?;
         }
         Ok(())
     }

@@ -3,17 +3,21 @@
 //! - [`Catalogue`]: every table of the engine under its name, with the views on it. The same for the live job and for a lake; only
 //!   the providers differ.
 //! - [`functions`]: windows over event time and sufficient statistics, as DataFusion functions.
+//! - [`BatchQueries`]: queries inside the stream, over the rows of a closed window.
 //! - [`canonical`]: the queries of `sql/`, which define the result tables by the events.
 //! - [`session`]: how DataFusion is configured for the lake and for the stream's bounded work.
 //! - [`QueryError`]: what is wrong with a query, in one sentence.
 //!
 //! The SQL contract is in `slt/`: small streams, worked out by hand.
 
+mod analysis;
+mod batch_queries;
 pub mod canonical;
 mod catalogue;
 mod error;
 pub mod functions;
 pub mod session;
 
+pub use batch_queries::BatchQueries;
 pub use catalogue::Catalogue;
 pub use error::{Fault, Position, QueryError};

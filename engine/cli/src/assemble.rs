@@ -4,20 +4,20 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use backplane_config::{
-    CUMULATIVE, Config, DeadLetter, Sink as ConfigSink, SinkKind, Source as ConfigSource, SourceKind, Take,
+    Config, DeadLetter, Loaded, Sink as ConfigSink, SinkKind, Source as ConfigSource, SourceKind, Take,
 };
 use backplane_connector_api::{Sink, Source};
 use backplane_events::Table;
 use backplane_file::{FileOptions, FileSource, NdjsonOptions, NdjsonSink, StdinSource, TerminalOptions, TerminalSink};
 use backplane_lake::{LakeOptions, LakeSink, LakeSource};
-use backplane_runtime::declared::{declared_rows, plan_of};
-use backplane_runtime::plan::Plan;
-use backplane_runtime::{Job, JobOptions, Outlet, RuntimeError, UserQueries, UserQuery};
+use backplane_runtime::declared::declared_rows;
+use backplane_runtime::{Job, JobOptions, Outlet};
 use chrono::Utc;
 
 use crate::exit::CliError;
 use crate::lakes;
 use crate::places::Places;
+use crate::planning;
 use crate::tally::Tally;
 use crate::terminal::Terminal;
 
@@ -47,9 +47,9 @@ pub struct Assembled {
 ///
 /// # Errors
 /// A source or sink cannot be used, two of them share a place, a query cannot be planned, or the lake holds an earlier run.
-pub fn assemble(config: &Config, manner: Manner, terminal: &Terminal) -> Result<Assembled, CliError> {
-    let plan = plan_of(config)?;
-    let queries = UserQueries::new(user_queries(config, &plan)?).map_err(unplanned)?;
+pub fn assemble(loaded: &Loaded, manner: Manner, terminal: &Terminal) -> Result<Assembled, CliError> {
+    let (plan, queries) = planning::plan(loaded)?;
+    let config = &loaded.config;
     let mut places = Places::default();
     let sources = sources(config, manner, terminal, &mut places)?;
     let tally = Tally::default();
@@ -78,50 +78,6 @@ pub fn assemble(config: &Config, manner: Manner, terminal: &Terminal) -> Result<
         tally,
         dead_letters,
     })
-}
-
-/// The user's queries of a configuration.
-///
-/// # Errors
-/// One of them is over a window that queries are not run over.
-pub fn user_queries(config: &Config, plan: &Plan) -> Result<Vec<UserQuery>, CliError> {
-    let mut queries = Vec::new();
-    for query in &config.engine.queries {
-        for sink in query.sinks.iter().filter_map(|name| config.engine.sink(name)) {
-            if matches!(sink.kind, SinkKind::Lake(_)) {
-                let (query, sink) = (&query.name, &sink.name);
-                let message = format!(
-                    "query {query}: {sink} is a lake, which has the engine's tables only; name a sink of another type"
-                );
-                return Err(RuntimeError::Configuration(message).into());
-            }
-        }
-        let Some(window) = plan.windows.iter().position(|window| window.name == query.window) else {
-            let message = if query.window == CUMULATIVE {
-                format!(
-                    "query {}: the window {CUMULATIVE} never closes, so no query is run over it; name a declared window",
-                    query.name
-                )
-            } else {
-                format!("query {}: there is no window {}", query.name, query.window)
-            };
-            return Err(RuntimeError::Configuration(message).into());
-        };
-        queries.push(UserQuery {
-            name: query.name.clone(),
-            window,
-            sql: query.sql.clone(),
-        });
-    }
-    Ok(queries)
-}
-
-/// A query that cannot be planned is wrong in the configuration.
-fn unplanned(error: RuntimeError) -> CliError {
-    match error {
-        RuntimeError::Query { name, message } => RuntimeError::Configuration(format!("query {name}: {message}")).into(),
-        other => other.into(),
-    }
 }
 
 fn sources(

@@ -159,7 +159,7 @@ mod tests {
         assert_eq!(
             status(RuntimeError::Query {
                 name: "q".into(),
-                message: "division by zero".into()
+                source: QueryError::Failed("division by zero".into())
             }),
             1
         );

@@ -12,6 +12,7 @@ mod interrupt;
 mod lakes;
 mod logging;
 mod places;
+mod planning;
 mod progress;
 mod session;
 mod summary;

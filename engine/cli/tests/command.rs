@@ -162,8 +162,8 @@ fn a_wrong_query_of_the_configuration_is_found_before_anything_is_read() {
     let sandbox = Sandbox::new().with("job.yaml", &text).with("events.ndjson", EXPOSURE);
     let run = sandbox.run(&["run", "job.yaml"]);
     assert_eq!(run.status, 2, "{}", run.errors);
-    assert!(run.errors.starts_with("error: query errors: "), "{}", run.errors);
-    assert!(run.errors.contains("experimant"), "{}", run.errors);
+    let told = "job.yaml:9:44: error: engine.queries[0].sql: line 1, column 8: there is no column experimant, did you mean experiment?\n";
+    assert_eq!(run.errors, told);
     assert_eq!(sandbox.names(), ["events.ndjson", "job.yaml"]);
     let validated = sandbox.run(&["validate", "job.yaml"]);
     assert_eq!(validated.status, 2);

@@ -40,6 +40,26 @@ pub struct Diagnostic {
     pub suggestion: Option<String>,
 }
 
+impl Diagnostic {
+    /// An error at a place of the document `file`.
+    pub(crate) fn error(file: &str, origin: &Origin, path: &str, message: String) -> Self {
+        let (file, line, column) = match origin {
+            Origin::File { line, column } => (file, Some(*line), Some(*column)),
+            Origin::Set => ("--set", None, None),
+            Origin::Default => (file, None, None),
+        };
+        Self {
+            severity: Severity::Error,
+            file: file.to_owned(),
+            line,
+            column,
+            path: path.to_owned(),
+            message,
+            suggestion: None,
+        }
+    }
+}
+
 impl fmt::Display for Diagnostic {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.file)?;
@@ -93,22 +113,13 @@ impl Findings {
     }
 
     fn add(&mut self, severity: Severity, origin: &Origin, path: &str, message: String, suggestion: Option<String>) {
-        let (file, line, column) = match origin {
-            Origin::File { line, column } => (self.file.clone(), Some(*line), Some(*column)),
-            Origin::Set => ("--set".to_owned(), None, None),
-            Origin::Default => (self.file.clone(), None, None),
-        };
         if severity == Severity::Error {
             self.wrong.insert(path.to_owned());
         }
         self.found.push(Diagnostic {
             severity,
-            file,
-            line,
-            column,
-            path: path.to_owned(),
-            message,
             suggestion,
+            ..Diagnostic::error(&self.file, origin, path, message)
         });
     }
 

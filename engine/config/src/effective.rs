@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::{
-    diagnostic::{element, member},
+    diagnostic::{Diagnostic, element, member},
     path,
     secret::MASK,
     tree::{Node, Origin, Value},
@@ -45,6 +45,12 @@ impl Effective {
 
     pub(crate) fn place(&self, path: &str) -> Origin {
         self.root.place(&path::parse(path).unwrap_or_default())
+    }
+
+    /// An error at a path such as `engine.queries[0].sql`, for what only the engine can find wrong.
+    #[must_use]
+    pub fn error(&self, path: &str, message: String) -> Diagnostic {
+        Diagnostic::error(&self.file, &self.place(path), path, message)
     }
 
     /// Every value in document order.

@@ -200,7 +200,7 @@ fn a_variable_cannot_change_the_shape_of_the_document() {
     let environment = |name: &str| (name == "JOB").then(|| "a, parallelism: 7".to_owned());
     let document = Document::parse(
         "job.yaml",
-        "engine: { queries: [{ name: '${JOB}', window: cumulative, sql: 's' }] }",
+        "engine: { windows: [{ name: w, type: tumble, size: 1h }], queries: [{ name: '${JOB}', window: w, sql: 's' }] }",
         Syntax::Yaml,
     );
     let config = document.unwrap().load(&environment).unwrap().config;

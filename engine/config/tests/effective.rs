@@ -132,7 +132,7 @@ fn what_is_shown_and_what_is_serialised_load_to_the_same_configuration() {
         include_str!("samples/12-governance-with-inmemory-persistence.yaml").to_owned(),
         "experiments: [{ name: \"a: 'b' # $${c}\\n\\t\\u0007\", allocation: { 'x.y': 1, \"null\": 2, '1': 3 } }]"
             .to_owned(),
-        "engine: { job: 'no', queries: [{ name: '-', window: cumulative, sql: \"select 'a'\\n\" }] }".to_owned(),
+        "engine: { job: 'no', windows: [{ name: '-', type: tumble, size: 1h }], queries: [{ name: '-', window: '-', sql: \"select 'a'\\n\" }] }".to_owned(),
     ];
     for text in texts {
         let loaded = load(&text).unwrap_or_else(|error| panic!("{error}"));

@@ -168,8 +168,9 @@ engine:
     job.yaml:16:50: error: engine.windows[3].offset: 1h30m is not less than 1h, after which windows repeat
     job.yaml:17:38: error: engine.windows[4].size: a duration longer than zero is expected
     job.yaml:18:18: error: engine.evaluateEvery: a duration longer than zero is expected
+    job.yaml:19:3: warning: engine.signals: is checked, but has no effect in this version
     job.yaml:19:58: error: engine.signals.sampleRatioMismatch.error: 10 is less than warning (100)
-    job.yaml:21:26: error: engine.queries[0].window: there is no window "hourly"; there are cumulative, a, b, c, d, cumulative
+    job.yaml:21:26: error: engine.queries[0].window: there is no window "hourly"; there are cumulative, a, b, c, d
     job.yaml:21:57: error: engine.queries[0].sinks[0]: there is no sink "nowhere"; there are lake, out, out, again
     job.yaml:22:34: error: engine.queries[1].sql: text is expected, not ""
     job.yaml:24:37: error: engine.sinks[0].options.url: s3 storage is not available in this version; use a path or file:///path
@@ -178,7 +179,9 @@ engine:
     job.yaml:26:26: error: engine.sinks[2].type: webhook is not available in this version; use lake, file or terminal
     job.yaml:27:51: error: engine.sinks[3].options.path: this place is that of engine.sinks[1] already; use another one
     job.yaml:27:63: error: engine.sinks[3].options.append: unknown key "append"; known here: path
+    job.yaml:28:17: warning: engine.checkpoint.url: is checked, but has no effect in this version
     job.yaml:28:22: error: engine.checkpoint.url: a file URL needs three slashes and an absolute path: file:///path
+    job.yaml:29:3: warning: engine.memory: is checked, but has no effect in this version
     job.yaml:29:11: error: engine.memory: a size such as 64MiB, 4GiB or 10MB is expected; a number needs its unit, not "4096"
     job.yaml:30:3: warning: engine.server: is checked, but has no effect in this version
     job.yaml:30:19: error: engine.server.http: an address and port such as 127.0.0.1:8080 is expected, not "8080"
@@ -222,6 +225,7 @@ fn a_missing_variable_is_an_error_that_names_it_once() {
     let text = "engine: { parallelism: '${CORES}', job: '${JOB:-j}', memory: '${MEMORY:-64}' }\n";
     assert_snapshot!(findings(text), @r#"
     job.yaml:1:24: error: engine.parallelism: the environment variable CORES is not set; set it, or give a default: ${CORES:-...}
+    job.yaml:1:54: warning: engine.memory: is checked, but has no effect in this version
     job.yaml:1:62: error: engine.memory: a size such as 64MiB, 4GiB or 10MB is expected; a number needs its unit, not "${MEMORY:-64}"
     "#);
 }
@@ -441,7 +445,7 @@ fn a_document_without_sources_is_valid_and_not_runnable() {
 
 #[test]
 fn findings_serialise_for_programs() {
-    let loaded = load("engine: { sources: [{ type: stdin }] }").unwrap();
+    let loaded = load("engine: { server: { http: '127.0.0.1:8080' } }").unwrap();
     assert_eq!(loaded.diagnostics[0].severity, Severity::Warning);
-    assert_snapshot!(serde_json::to_string(&loaded.diagnostics).unwrap(), @r#"[{"severity":"warning","file":"job.yaml","line":1,"column":9,"path":"engine.sinks","message":"there are no sinks; results go nowhere"}]"#);
+    assert_snapshot!(serde_json::to_string(&loaded.diagnostics).unwrap(), @r#"[{"severity":"warning","file":"job.yaml","line":1,"column":11,"path":"engine.server","message":"is checked, but has no effect in this version"}]"#);
 }

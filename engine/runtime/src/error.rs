@@ -1,6 +1,7 @@
 //! What can go wrong in a job.
 
 use backplane_connector_api::{ConnectorError, Fault};
+use backplane_queries::QueryError;
 
 /// An error that ends a job. Its text is one sentence that says what happened and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -12,12 +13,12 @@ pub enum RuntimeError {
     #[error("{0}")]
     Configuration(String),
     /// A user's query failed on a closed window.
-    #[error("query {name}: {message}")]
+    #[error("query {name}: {source}")]
     Query {
         /// The query's name in the configuration.
         name: String,
         /// What is wrong with it.
-        message: String,
+        source: QueryError,
     },
     /// The engine broke a rule of its own.
     #[error("{message} (this is a defect of backplane, please report it)")]

@@ -7,9 +7,7 @@ use arrow::array::UInt32Array;
 use arrow::compute::{concat_batches, take_record_batch};
 use arrow::record_batch::RecordBatch;
 use backplane_events::{EventType, Table};
-use datafusion::datasource::MemTable;
-use datafusion::execution::runtime_env::RuntimeEnv;
-use datafusion::prelude::SessionContext;
+use backplane_queries::{BatchQueries, QueryError};
 
 use crate::block::{NO_SLICE, SharedBlock};
 use crate::error::RuntimeError;
@@ -29,8 +27,7 @@ pub struct UserQuery {
 /// The queries of a job, and the events that open windows may still need.
 pub struct UserQueries {
     queries: Vec<UserQuery>,
-    runtime: tokio::runtime::Runtime,
-    environment: Arc<RuntimeEnv>,
+    runner: BatchQueries,
     /// Blocks whose events a window that is not final may need, with their greatest event time.
     kept: Vec<(i64, SharedBlock)>,
     /// The queries have run over every window that became final by then.
@@ -43,24 +40,16 @@ impl UserQueries {
     /// # Errors
     /// [`RuntimeError::Query`] for a query that cannot be planned.
     pub fn new(queries: Vec<UserQuery>) -> Result<Self, RuntimeError> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .build()
-            .map_err(|error| RuntimeError::Configuration(format!("cannot start the query runtime: {error}")))?;
-        let queries = UserQueries {
+        let runner = BatchQueries::new().map_err(RuntimeError::internal)?;
+        for query in &queries {
+            runner.check(&query.sql).map_err(|error| failed(query, error))?;
+        }
+        Ok(UserQueries {
             queries,
-            runtime,
-            environment: Arc::default(),
+            runner,
             kept: Vec::new(),
             settled: i64::MIN,
-        };
-        for query in &queries.queries {
-            let session = queries.session(&[])?;
-            queries
-                .runtime
-                .block_on(session.sql(&query.sql))
-                .map_err(|error| failed(query, error))?;
-        }
-        Ok(queries)
+        })
     }
 
     /// Whether there is none.
@@ -161,45 +150,22 @@ impl UserQueries {
                 window_rows(blocks, *event_type, kind, start, end)?,
             ));
         }
-        let session = self.session(&tables)?;
-        let mut results = Vec::new();
-        for query in self.queries.iter().filter(|query| query.window == kind) {
+        let of_kind = self.queries.iter().filter(|query| query.window == kind);
+        let rows = of_kind.map(|query| {
             let rows = self
-                .runtime
-                .block_on(async {
-                    let frame = session.sql(&query.sql).await?;
-                    let schema = Arc::new(frame.schema().as_arrow().clone());
-                    let batches = frame.collect().await?;
-                    let schema = batches.first().map_or(schema, RecordBatch::schema);
-                    Ok::<_, datafusion::error::DataFusionError>(concat_batches(&schema, &batches)?)
-                })
+                .runner
+                .run(&query.sql, &tables)
                 .map_err(|error| failed(query, error))?;
-            results.push((query.name.clone(), rows));
-        }
-        Ok(results)
-    }
-
-    fn session(&self, tables: &[(Table, RecordBatch)]) -> Result<SessionContext, RuntimeError> {
-        let session = backplane_queries::session::micro_batch(Arc::clone(&self.environment));
-        for table in Table::ALL {
-            let batch = tables
-                .iter()
-                .find(|(candidate, _)| candidate == table)
-                .map(|(_, batch)| batch.clone());
-            let batch = batch.unwrap_or_else(|| RecordBatch::new_empty(table.schema()));
-            let provider = MemTable::try_new(batch.schema(), vec![vec![batch]]).map_err(RuntimeError::internal)?;
-            session
-                .register_table(table.name(), Arc::new(provider))
-                .map_err(RuntimeError::internal)?;
-        }
-        Ok(session)
+            Ok((query.name.clone(), rows))
+        });
+        rows.collect()
     }
 }
 
-fn failed(query: &UserQuery, error: datafusion::error::DataFusionError) -> RuntimeError {
+fn failed(query: &UserQuery, source: QueryError) -> RuntimeError {
     RuntimeError::Query {
         name: query.name.clone(),
-        message: error.strip_backtrace(),
+        source,
     }
 }
 

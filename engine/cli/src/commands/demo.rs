@@ -43,7 +43,7 @@ pub fn execute(args: &DemoArgs, context: &Context) -> Result<Outcome, CliError> 
 
     let no_overrides: &[&str] = &[];
     let loaded = Config::load(&folder.config(), &process_environment, no_overrides)?;
-    let summary = session::run(assemble(&loaded.config, Manner::default(), &context.terminal)?, context)?;
+    let summary = session::run(assemble(&loaded, Manner::default(), &context.terminal)?, context)?;
     if summary.ending == Ending::Stopped {
         summary.tell(context.log_format, &mut context.terminal.errors());
         return Ok(Outcome::Interrupted);

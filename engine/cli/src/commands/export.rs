@@ -32,7 +32,7 @@ pub fn execute(args: &ExportArgs, context: &Context) -> Result<Outcome, CliError
         until_end: true,
         dead_letters_in_lake: true,
     };
-    let summary = session::run(assemble(&loaded.config, manner, &context.terminal)?, context)?;
+    let summary = session::run(assemble(&loaded, manner, &context.terminal)?, context)?;
     summary.tell(context.log_format, &mut context.terminal.errors());
     Ok(session::outcome(&summary, args.strict))
 }

@@ -25,7 +25,7 @@ pub fn execute(args: &ReplayArgs, context: &Context) -> Result<Outcome, CliError
         until_end: true,
         ..Manner::default()
     };
-    let summary = session::run(assemble(&loaded.config, manner, &context.terminal)?, context)?;
+    let summary = session::run(assemble(&loaded, manner, &context.terminal)?, context)?;
     summary.tell(context.log_format, &mut context.terminal.errors());
     Ok(session::outcome(&summary, false))
 }

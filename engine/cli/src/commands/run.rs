@@ -18,7 +18,7 @@ pub fn execute(args: &RunArgs, context: &Context) -> Result<Outcome, CliError> {
         until_end: args.until_end,
         ..Manner::default()
     };
-    let summary = session::run(assemble(&loaded.config, manner, &context.terminal)?, context)?;
+    let summary = session::run(assemble(&loaded, manner, &context.terminal)?, context)?;
     summary.tell(context.log_format, &mut context.terminal.errors());
     Ok(session::outcome(&summary, args.strict))
 }

@@ -1,15 +1,13 @@
 //! `backplane validate`: what is wrong with a configuration, and what delivery it really gives.
 
-use backplane_config::{Config, DeadLetter, Diagnostic, Loaded, Severity, SinkKind, process_environment};
-use backplane_runtime::declared::plan_of;
-use backplane_runtime::{RuntimeError, UserQueries};
+use backplane_config::{Config, ConfigError, DeadLetter, Diagnostic, Severity, SinkKind, process_environment};
 use serde::Serialize;
 
 use super::Context;
 use crate::args::{FindingFormat, ValidateArgs};
-use crate::assemble::user_queries;
 use crate::exit::{CliError, Outcome};
 use crate::format::{counted, wrapped};
+use crate::planning;
 
 /// What was found.
 #[derive(Debug, Serialize)]
@@ -67,55 +65,17 @@ fn findings(args: &ValidateArgs) -> Findings {
             delivery: Vec::new(),
         };
     };
-    let problems = problems(&loaded);
+    let problems = match planning::plan(&loaded) {
+        Ok(_) => Vec::new(),
+        Err(CliError::Configuration(ConfigError::Invalid(problems))) => problems,
+        Err(other) => vec![loaded.effective.error("", other.to_string())],
+    };
     let valid = problems.is_empty();
     let delivery = if valid { delivery(&loaded.config) } else { Vec::new() };
     Findings {
         valid,
         diagnostics: loaded.diagnostics.into_iter().chain(problems).collect(),
         delivery,
-    }
-}
-
-/// What only the engine can tell: whether the plan holds and the queries can be planned.
-fn problems(loaded: &Loaded) -> Vec<Diagnostic> {
-    let config = &loaded.config;
-    let plan = match plan_of(config) {
-        Ok(plan) => plan,
-        Err(error) => return vec![diagnostic(loaded, "experiments", error.to_string())],
-    };
-    let mut problems = Vec::new();
-    for (index, query) in config.engine.queries.iter().enumerate() {
-        let mut alone = config.clone();
-        alone.engine.queries = vec![query.clone()];
-        let planned = user_queries(&alone, &plan).and_then(|queries| Ok(UserQueries::new(queries)?));
-        let message = match planned {
-            Ok(_) => continue,
-            Err(CliError::Job(RuntimeError::Query { message, .. })) => message,
-            Err(error) => error.to_string(),
-        };
-        problems.push(diagnostic(loaded, &format!("engine.queries[{index}].sql"), message));
-    }
-    problems
-}
-
-/// A finding at a place of the document, with the line where that is known.
-fn diagnostic(loaded: &Loaded, path: &str, message: String) -> Diagnostic {
-    let value = loaded
-        .effective
-        .values()
-        .into_iter()
-        .find(|value| value.path.starts_with(path));
-    // `file:line`, or --set
-    let file = value.map(|value| value.origin).unwrap_or_default();
-    Diagnostic {
-        severity: Severity::Error,
-        file,
-        line: None,
-        column: None,
-        path: path.to_owned(),
-        message,
-        suggestion: None,
     }
 }
 

@@ -39,9 +39,6 @@ impl Rules<'_> {
         }
         self.places();
         self.thresholds();
-        if !engine.sources.is_empty() && engine.sinks.is_empty() && self.is_sound("engine.sinks") {
-            self.warning("engine.sinks", "there are no sinks; results go nowhere");
-        }
     }
 
     fn job(&mut self, job: &str) {
@@ -131,24 +128,28 @@ impl Rules<'_> {
     fn query(&mut self, path: &str, query: &Query) {
         let engine = &self.config.engine;
         let window_path = format!("{path}.window");
-        let is_known = query.window == CUMULATIVE || engine.window(&query.window).is_some();
-        if !is_known && self.is_sound(&window_path) {
-            let names = engine
-                .windows
-                .iter()
-                .map(|window| window.name.as_str())
-                .chain([CUMULATIVE]);
+        if query.window == CUMULATIVE && self.is_sound(&window_path) {
+            let message = "cumulative never closes, so no query is run over it; name one of engine.windows";
+            self.error(&window_path, message);
+        } else if engine.window(&query.window).is_none() && self.is_sound(&window_path) {
+            let names = engine.windows.iter().map(|window| window.name.as_str());
             self.unknown(&window_path, "window", &query.window, names);
         }
         for (index, name) in query.sinks.iter().enumerate() {
             let sink_path = format!("{path}.sinks[{index}]");
-            if engine.sink(name).is_none() && self.is_sound(&sink_path) {
-                self.unknown(
-                    &sink_path,
-                    "sink",
-                    name,
-                    engine.sinks.iter().map(|sink| sink.name.as_str()),
-                );
+            if !self.is_sound(&sink_path) {
+                continue;
+            }
+            match engine.sink(name).map(|sink| &sink.kind) {
+                Some(SinkKind::Lake(_)) => {
+                    let message = "a lake has the engine's tables only; name a sink of another type";
+                    self.error(&sink_path, message);
+                }
+                Some(_) => {}
+                None => {
+                    let names = engine.sinks.iter().map(|sink| sink.name.as_str());
+                    self.unknown(&sink_path, "sink", name, names);
+                }
             }
         }
         if query.sinks.is_empty() && self.is_sound(path) {

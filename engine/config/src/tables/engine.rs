@@ -50,7 +50,7 @@ pub(crate) static ENGINE: Shape = Shape::new(
             "1m",
             "At which multiples of event time signals are evaluated.",
         ),
-        Key::empty("signals", Kind::Object(&SIGNALS), "Thresholds of the signals."),
+        Key::empty("signals", Kind::Object(&SIGNALS), "Thresholds of the signals.").without_effect(),
         Key::empty(
             "queries",
             Kind::List {
@@ -86,7 +86,8 @@ pub(crate) static ENGINE: Shape = Shape::new(
             Kind::Size,
             "4GiB",
             "How much memory state may take before it spills to disk.",
-        ),
+        )
+        .without_effect(),
         Key::empty("server", Kind::Object(&SERVER), "The HTTP and SQL servers.").without_effect(),
     ],
 );
@@ -377,7 +378,7 @@ static CHECKPOINT: Shape = Shape::new(
     "How the job's state is kept.",
     &[
         Key::default("interval", Kind::LENGTH, "10s", "How often, by the wall clock."),
-        Key::optional("url", Kind::Storage, "Where; without it the job keeps no state."),
+        Key::optional("url", Kind::Storage, "Where; without it the job keeps no state.").without_effect(),
         Key::default(
             "retain",
             Kind::Integer {
@@ -386,7 +387,8 @@ static CHECKPOINT: Shape = Shape::new(
             },
             "5",
             "How many are kept.",
-        ),
+        )
+        .without_effect(),
     ],
 );
 
