@@ -34,7 +34,7 @@ python:
 
 test: python
 	cargo build --workspace --all-targets
-	BACKPLANE_PYTHON="$$(tests/setup_python.sh)" cargo test --workspace
+	BACKPLANE_PYTHON="$$(tests/setup_python.sh)" cargo test --workspace --no-fail-fast
 
 lint:
 	cargo fmt --all --check
