@@ -16,7 +16,7 @@ _ := $(shell [ "$$(cat "$(LAST_CLONE)" 2> /dev/null)" = "$(CURDIR)" ] || { \
   find . -name target -prune -o -type f ! -path './.git/*' -exec touch -c {} +; \
   mkdir -p "$(CARGO_TARGET_DIR)"; echo "$(CURDIR)" > "$(LAST_CLONE)"; })
 
-.PHONY: help demo test lint lint-more bench doc fmt python
+.PHONY: help demo test lint bench doc fmt python
 
 help:
 	@echo 'make demo   run the engine on a generated stream with known faults, and see what it finds'
@@ -36,15 +36,11 @@ test: python
 	cargo build --workspace --all-targets
 	BACKPLANE_PYTHON="$$(tests/setup_python.sh)" cargo test --workspace --no-fail-fast
 
-lint:
+lint: $(TOOLS)/bin/cargo-machete
 	cargo fmt --all --check
-	cargo clippy --workspace --lib --bins -- -D warnings
-
-# Not part of lint yet: see what they find first.
-lint-more: $(TOOLS)/bin/cargo-machete
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --quiet
-	"$(TOOLS)/bin/cargo-machete" --skip-target-dir
+	"$(TOOLS)/bin/cargo-machete" --skip-target-dir engine connectors queries tests benches
 
 $(TOOLS)/bin/cargo-machete:
 	cargo install cargo-machete --locked --root "$(TOOLS)" --quiet

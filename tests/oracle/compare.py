@@ -60,7 +60,10 @@ def compare(a: Path, b: Path, wanted: list[str] | None = None) -> dict[str, tupl
         if name not in left and name not in right and not wanted:
             continue
         if name not in left or name not in right:
-            report[name] = (0, [f"only in {a if name in left else b}"])
+            # a lake has a table from its first row on
+            rows = len(left[name] if name in left else right[name]) if name in left or name in right else None
+            missing = [f"{rows} rows, only in {a if name in left else b}"] if rows else []
+            report[name] = (0, ["in neither"] if rows is None else missing)
         elif name == "late_events":
             report[name] = (len(left[name]), _differing_late_events(left[name], right[name], a, b))
         else:

@@ -4,13 +4,18 @@ use std::io::{self, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::exit::CliError;
 
 /// The exit status of an interrupted program.
 const INTERRUPTED: i32 = 130;
 
-/// A flag that is set by the first Ctrl-C or SIGTERM from now on; the second ends the process with status 130.
+/// Signals so close to the first are the same wish told twice: shells and supervisors signal the process and its group.
+const SAME_WISH: Duration = Duration::from_millis(500);
+
+/// A flag that is set by the first Ctrl-C or SIGTERM from now on; another one, half a second later or more, ends the process with status
+/// 130.
 ///
 /// # Errors
 /// The system does not let us listen.
@@ -29,8 +34,10 @@ pub fn stop_flag() -> Result<Arc<AtomicBool>, CliError> {
                 Err(error) => return drop(ready.send(Err(error))),
             };
             drop(ready.send(Ok(())));
+            let mut first: Option<Instant> = None;
             while signals.next().await {
-                if flag.swap(true, Ordering::Relaxed) {
+                flag.store(true, Ordering::Relaxed);
+                if first.get_or_insert_with(Instant::now).elapsed() >= SAME_WISH {
                     let _ = writeln!(
                         io::stderr(),
                         "interrupted again: stopping at once, what was not written yet is lost"

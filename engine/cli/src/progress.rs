@@ -44,11 +44,12 @@ impl ProgressReport {
 }
 
 impl Observer for ProgressReport {
+    fn is_due(&mut self) -> bool {
+        self.last.elapsed() >= self.every
+    }
+
     fn round(&mut self, progress: &Progress) {
         let now = Instant::now();
-        if now.saturating_duration_since(self.last) < self.every {
-            return;
-        }
         self.last = now;
         let per_second = self.speed.at(now, progress.counters.records);
         match &self.line {

@@ -29,6 +29,7 @@ mod encode;
 mod error;
 mod instant;
 mod kinds;
+mod member;
 mod model;
 mod row;
 pub mod tables;
@@ -40,6 +41,7 @@ pub use decode::{Decoded, DecodedRecord, Decoder, MAX_BLOCK_BYTES, MAX_EVENT_ID_
 pub use encode::{Encoder, EnumSpelling};
 pub use error::EventsError;
 pub use kinds::{AssignmentPolicy, EventType, OutcomeType, Severity, SignalType};
+pub use member::{json_elements, json_member};
 pub use model::{AnalysisSignal, Assignment, Envelope, ErrorEvent, Exposure, Outcome, Payload, SCHEMA_VERSION};
 pub use tables::Table;
 pub use time::EventTime;

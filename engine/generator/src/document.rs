@@ -76,7 +76,6 @@ impl GeneratorConfig {
                 "alpha": 0.05,
                 "power": 0.8,
                 "minimumEffect": sample.minimum_effect,
-                "correction": "holm",
                 "design": "fixed",
             });
             entry.insert("plan".to_owned(), planned);

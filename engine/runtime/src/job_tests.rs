@@ -33,8 +33,10 @@ fn all_tables(store: &MemoryStore) -> Outlet {
 }
 
 fn hourly() -> Config {
-    let mut config = Config::default();
-    config.metrics = vec![Metric::new("purchase"), Metric::binary("click")];
+    let mut config = Config {
+        metrics: vec![Metric::new("purchase"), Metric::binary("click")],
+        ..Config::default()
+    };
     config.engine.windows = vec![Window::tumble("hourly", Micros::from_hours(1))];
     config.engine.time.max_out_of_orderness = Micros::from_secs(30);
     config
@@ -308,11 +310,14 @@ fn a_query_with_a_typing_error_is_refused_before_the_first_event() {
     assert!(error.contains("query q") && error.contains("varient"), "{error}");
 }
 
+/// Gets the step and how far the job is; whether to go on to the next step.
+type OnRound<'a> = Box<dyn FnMut(usize, &Progress) -> bool + 'a>;
+
 /// Feeds a live job step by step, and stops it when it has seen enough.
 struct Feeder<'a> {
     step: usize,
     stop: &'a AtomicBool,
-    on_round: Box<dyn FnMut(usize, &Progress) -> bool + 'a>,
+    on_round: OnRound<'a>,
 }
 
 impl Observer for Feeder<'_> {

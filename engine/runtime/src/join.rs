@@ -1,6 +1,6 @@
 //! The join: exposures open rows, outcomes fold into them, and a late exposure sets right what was counted by then.
 
-use backplane_events::EventType;
+use backplane_events::{EventType, json_member};
 
 use crate::block::{EventColumns, RecordMeta, SharedBlock, text_at};
 use crate::crossover::{SeenExposure, Standing, VariantHistory};
@@ -454,17 +454,10 @@ fn segment_value(segment: &Segment, columns: &EventColumns, row: u32) -> Option<
         Segment::Tenant => text_at(columns.tenant_id.as_ref(), row)
             .filter(|text| !text.is_empty())
             .map(str::to_owned),
-        Segment::SubjectType => text_at(columns.subject_type.as_ref(), row).map(str::to_owned),
-        Segment::Attribute(name) => {
-            let attributes = text_at(columns.attributes.as_ref(), row)?;
-            let members: std::collections::BTreeMap<String, &serde_json::value::RawValue> =
-                serde_json::from_str(attributes).ok()?;
-            let text = members.get(name)?.get();
-            match text.as_bytes().first() {
-                Some(b'"') => serde_json::from_str(text).ok(),
-                Some(b'n') | None => None,
-                Some(_) => Some(text.to_owned()),
-            }
-        }
+        Segment::SubjectType => text_at(columns.subject_type.as_ref(), row)
+            .filter(|text| !text.is_empty())
+            .map(str::to_owned),
+        // the decoder lets only objects through
+        Segment::Attribute(name) => json_member(text_at(columns.attributes.as_ref(), row)?, name).ok()?,
     }
 }

@@ -1,8 +1,8 @@
 //! The stream job: sources, decode, dedup, join, windows, sinks, epochs.
 //!
 //! The files read as the data's way through the job:
-//! [`block`] (a decoded block) → [`stream_time`] (what its event times mean) → [`dedup`] → [`join`] over [`subjects`], [`experiment`] and
-//! [`recent`] → [`panes`] and [`closing`] (windows) → [`emit`] (rows of the result tables).
+//! `block` (a decoded block) → `stream_time` (what its event times mean) → `dedup` → `join` over `subjects`, `experiment` and
+//! `recent` → `panes` and `closing` (windows) → `emit` (rows of the result tables).
 
 pub mod block;
 mod closing;

@@ -1,14 +1,12 @@
 //! Reading JSON text columns: `json_text` and `json_texts`.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, ListBuilder, StringBuilder};
 use arrow::datatypes::{DataType, Field};
+use backplane_events::{json_elements, json_member};
 use datafusion::common::{DataFusionError, Result, exec_datafusion_err, plan_err};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility};
-use serde_json::value::RawValue;
 
 use super::arguments::{argument, arrays, check_count, is_text};
 
@@ -55,7 +53,9 @@ impl ScalarUDFImpl for JsonText {
         let mut members = StringBuilder::with_capacity(documents.iter().len(), 0);
         for (document, name) in documents.iter().zip(names) {
             let member = match (document, name) {
-                (Some(document), Some(name)) => member(document, name)?,
+                (Some(document), Some(name)) => {
+                    json_member(document, name).map_err(|error| invalid(document, &error))?
+                }
                 _ => None,
             };
             members.append_option(member);
@@ -101,7 +101,10 @@ impl ScalarUDFImpl for JsonTexts {
         let arguments = arrays(arguments.args, arguments.number_rows)?;
         let mut lists = ListBuilder::new(StringBuilder::new());
         for document in argument(&arguments, 0)?.as_string::<i32>() {
-            let elements = document.map(elements).transpose()?.flatten();
+            let elements = match document {
+                Some(document) => json_elements(document).map_err(|error| invalid(document, &error))?,
+                None => None,
+            };
             let is_array = elements.is_some();
             for element in elements.unwrap_or_default() {
                 lists.values().append_option(element);
@@ -120,60 +123,6 @@ fn texts(usage: &str, given: &[DataType]) -> Result<Vec<DataType>> {
     Ok(vec![DataType::Utf8; given.len()])
 }
 
-fn member(document: &str, name: &str) -> Result<Option<String>> {
-    if !document.trim_start().starts_with('{') {
-        check(document)?;
-        return Ok(None);
-    }
-    let members: HashMap<Cow<'_, str>, &RawValue> =
-        serde_json::from_str(document).map_err(|error| invalid(document, &error))?;
-    members.get(name).map_or(Ok(None), |value| text(value))
-}
-
-fn elements(document: &str) -> Result<Option<Vec<Option<String>>>> {
-    if !document.trim_start().starts_with('[') {
-        check(document)?;
-        return Ok(None);
-    }
-    let elements: Vec<&RawValue> = serde_json::from_str(document).map_err(|error| invalid(document, &error))?;
-    elements.into_iter().map(text).collect::<Result<_>>().map(Some)
-}
-
-/// A text as it is, null as none, anything else as its JSON text without white space.
-fn text(value: &RawValue) -> Result<Option<String>> {
-    let raw = value.get();
-    match raw.as_bytes().first() {
-        Some(b'"') => serde_json::from_str(raw)
-            .map(Some)
-            .map_err(|error| invalid(raw, &error)),
-        Some(b'n') => Ok(None),
-        Some(b'{' | b'[') => Ok(Some(without_white_space(raw))),
-        _ => Ok(Some(raw.to_owned())),
-    }
-}
-
-/// Valid JSON without the white space between its tokens.
-fn without_white_space(json: &str) -> String {
-    let mut compact = String::with_capacity(json.len());
-    let (mut in_text, mut escaped) = (false, false);
-    for character in json.chars() {
-        if in_text || !matches!(character, ' ' | '\t' | '\n' | '\r') {
-            compact.push(character);
-        }
-        if character == '"' && !escaped {
-            in_text = !in_text;
-        }
-        escaped = in_text && character == '\\' && !escaped;
-    }
-    compact
-}
-
-fn check(document: &str) -> Result<()> {
-    serde_json::from_str::<&RawValue>(document)
-        .map(|_| ())
-        .map_err(|error| invalid(document, &error))
-}
-
 fn invalid(document: &str, error: &serde_json::Error) -> DataFusionError {
     let start: String = document.chars().take(40).collect();
     exec_datafusion_err!("'{start}' is not JSON: {error}")
@@ -184,33 +133,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_member_is_its_text_or_its_json() {
-        let json = r#"{"a": "x\ny", "b": 1.50, "c": [1, "two  \" ,", {"d": null}], "e": null, "b": 2.0, "ä": true}"#;
-        let of = |name| member(json, name).unwrap();
-        assert_eq!(of("a").as_deref(), Some("x\ny"));
-        assert_eq!(
-            of("b").as_deref(),
-            Some("2.0"),
-            "of two members of the same name the last holds"
-        );
-        assert_eq!(of("c").as_deref(), Some(r#"[1,"two  \" ,",{"d":null}]"#));
-        assert_eq!(of("ä").as_deref(), Some("true"));
-        assert_eq!((of("e"), of("missing")), (None, None));
-    }
-
-    #[test]
-    fn what_is_no_object_has_no_members() {
-        assert_eq!(member("[1]", "a").unwrap(), None);
-        assert_eq!(elements(r#"{"a": 1}"#).unwrap(), None);
-        assert_eq!(
-            elements(r#" ["a", 1, null]"#).unwrap(),
-            Some(vec![Some("a".into()), Some("1".into()), None])
-        );
-    }
-
-    #[test]
-    fn what_is_not_json_is_an_error() {
-        assert!(member("{", "a").unwrap_err().to_string().contains("is not JSON"));
-        assert!(elements("oops").is_err());
+    fn what_is_not_json_is_an_error_that_shows_it() {
+        let error = json_member("{", "a").map_err(|error| invalid("{", &error)).unwrap_err();
+        assert!(error.to_string().contains("'{' is not JSON"), "{error}");
     }
 }
