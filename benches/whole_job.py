@@ -9,7 +9,6 @@ Both forms: results only, and results with the events in the lake (DuckDB: as zs
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import statistics
 import subprocess
@@ -55,39 +54,29 @@ def job(backplane: Path, events: Path, folder: Path, with_events: bool) -> float
     work = folder / "job"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
-    document = json.loads(subprocess.run(
-        [backplane, "generate", "--preset", "bench", "--events", "1000", "--seed", "1", "-o", work / "small.ndjson"],
-        check=True, capture_output=True, text=True).stdout or "null") or config_beside(work / "small.ndjson")
-    engine = document["experimentFramework"]["engine"]
-    take = ["events", "results", "late"] if with_events else ["results", "late"]
-    engine.update(
-        job="bench",
-        sources=[{"type": "file", "options": {"paths": [str(events)]}}],
-        sinks=[{"name": "lake", "type": "lake", "options": {"url": f"file://{work / 'lake'}"}, "take": take}],
-        deadLetter={"type": "file", "options": {"path": str(work / "dead-letters.ndjson")}},
-        checkpoint={"interval": "1s", "url": f"file://{work / 'checkpoints'}"},
-        windows=[{"name": "hourly", "type": "tumble", "size": "1h"}],
-        evaluateEvery="1m",
-        parallelism=2,
-    )
-    config = work / "config.json"
-    config.write_text(json.dumps(document))
+    take = "events, results, late" if with_events else "results, late"
+    sets = {
+        "engine.sources": f"[{{ type: file, options: {{ paths: '{events}' }} }}]",
+        "engine.sinks": f"[{{ type: lake, options: {{ url: '{work / 'lake'}' }}, take: [{take}] }}]",
+        "engine.deadLetter.options.path": work / "dead-letters.ndjson",
+        "engine.checkpoint.interval": "1s",
+        "engine.parallelism": 2,
+    }
+    command = [backplane, "run", f"{events}.config.yaml", "--until-end", "--log", "error"]
+    command += [word for place, value in sets.items() for word in ("--set", f"{place}={value}")]
     started = time.perf_counter()
-    subprocess.run([backplane, "run", config, "--until-end"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    ended = subprocess.run(command, capture_output=True, text=True)
+    if ended.returncode:
+        sys.exit(ended.stderr)
     return time.perf_counter() - started
-
-
-def config_beside(events: Path) -> dict:
-    for name in (f"{events}.config.json", f"{events.with_suffix('')}.config.json"):
-        if Path(name).exists():
-            return json.loads(Path(name).read_text())
-    sys.exit(f"no configuration was written beside {events}")
 
 
 def duckdb(events: Path, parquet: Path | None) -> float:
     command = [sys.executable, HERE / "duckdb_reference.py", events, *(["--parquet", parquet] if parquet else [])]
     started = time.perf_counter()
-    subprocess.run(command, check=True, capture_output=True)
+    ended = subprocess.run(command, capture_output=True, text=True)
+    if ended.returncode:
+        sys.exit(ended.stderr)
     return time.perf_counter() - started
 
 

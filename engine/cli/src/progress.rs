@@ -33,12 +33,15 @@ impl ProgressReport {
     pub fn new(terminal: &Terminal) -> Self {
         let line = terminal.shows_errors().then(|| terminal.start_line());
         let every = if line.is_some() { LINE_EVERY } else { LOG_EVERY };
+        let now = Instant::now();
+        let mut speed = Speed::default();
+        speed.at(now, 0);
         ProgressReport {
             terminal: terminal.clone(),
             line,
             every,
-            last: Instant::now(),
-            speed: Speed::default(),
+            last: now,
+            speed,
         }
     }
 }
@@ -49,6 +52,10 @@ impl Observer for ProgressReport {
     }
 
     fn round(&mut self, progress: &Progress) {
+        // the end is told by the summary
+        if !self.is_due() {
+            return;
+        }
         let now = Instant::now();
         self.last = now;
         let per_second = self.speed.at(now, progress.counters.records);

@@ -53,6 +53,16 @@ impl VariantHistory {
         }
     }
 
+    /// Bytes of memory held, about.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        let ids: usize = self.recent.iter().map(|seen| seen.event_id.len()).sum();
+        size_of::<Self>()
+            + self.firsts.capacity() * size_of::<(u16, u32, i64)>()
+            + self.recent.capacity() * size_of::<SeenExposure>()
+            + ids
+    }
+
     /// How the subject counts by its exposures before `end`; `first_variant` is the variant of its first exposure.
     #[must_use]
     pub fn standing_before(&self, end: i64, first_variant: u32, policy: CrossoverPolicy) -> Standing {

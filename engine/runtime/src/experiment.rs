@@ -103,6 +103,21 @@ pub struct Group {
     pub windows: Vec<Vec<WindowCounter>>,
 }
 
+impl Group {
+    /// Bytes of memory held.
+    fn memory(&self) -> usize {
+        let totals = self.metrics.capacity() + self.matured_metrics.capacity();
+        let pairs = self.ratios.capacity() + self.matured_ratios.capacity();
+        let counts = self.first_exposures.capacity() + self.matured_subjects.capacity();
+        let counters = self.windows.iter().flatten().map(WindowCounter::memory);
+        size_of::<Group>()
+            + totals * size_of::<Totals>()
+            + pairs * size_of::<PairTotals>()
+            + counts * size_of::<i64>()
+            + counters.sum::<usize>()
+    }
+}
+
 /// An experiment in a shard.
 #[derive(Debug)]
 pub struct ExperimentState {
@@ -535,7 +550,9 @@ impl ExperimentState {
             .chain(&self.segment_groups)
             .map(|column| column.capacity() * 4)
             .sum();
-        columns + segments + self.rows.capacity() * 4 + self.groups.len() * size_of::<Group>()
+        let groups: usize = self.groups.iter().map(Group::memory).sum();
+        let histories: usize = self.histories.values().map(VariantHistory::memory).sum();
+        columns + segments + self.rows.capacity() * 4 + groups + histories
     }
 }
 

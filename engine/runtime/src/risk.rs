@@ -45,6 +45,12 @@ impl WindowCounter {
         self.running + self.differences.range(..=index).map(|(_, delta)| delta).sum::<i64>()
     }
 
+    /// Bytes of memory held, about.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        size_of::<Self>() + self.differences.len() * 2 * size_of::<i64>()
+    }
+
     fn change(&mut self, index: i64, delta: i64) {
         let entry = self.differences.entry(index).or_insert(0);
         *entry += delta;

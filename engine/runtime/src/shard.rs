@@ -156,6 +156,7 @@ impl Shard {
             + open
             + maturity
             + self.recent.memory()
+            + self.assigned.capacity() * (size_of::<((u32, u32), Assigned)>() + 1)
     }
 
     /// The variant a subject was last assigned to in an experiment.
