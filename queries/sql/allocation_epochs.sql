@@ -1,10 +1,9 @@
--- The allocation epochs of the experiments whose allocation is a list of dates; microseconds. What lies before the first
--- date belongs to the first epoch.
+-- The allocation epochs of the experiments, one where the allocation never changes; microseconds. The first begins with
+-- time, whatever its date.
 with
 dates as (
-  select distinct experiment, cast(from_time as bigint) as from_time
+  select distinct experiment, coalesce(cast(from_time as bigint), -9223372036854775808) as from_time
   from allocations
-  where from_time is not null
 )
 select experiment,
        row_number() over by_time as epoch,

@@ -4,8 +4,9 @@ select window_name, window_start, window_end, experiment, tenant, subject_id, me
        min(subject_type) as subject_type, min(attributes) as attributes,
        count(*) as outcomes,
        bool_and(outcome_type = 'Binary') as all_binary,
-       sum(value) as sum,
-       avg(value) as mean,
+       -- a sum beyond the range of a double stays at its end
+       least(greatest(sum(value), -1.7976931348623157e308), 1.7976931348623157e308) as sum,
+       least(greatest(sum(value), -1.7976931348623157e308), 1.7976931348623157e308) / count(*) as mean,
        max(value) as max,
        min(value) as min,
        last_value(value order by event_time, event_id) as last,

@@ -12,7 +12,7 @@ use datafusion::prelude::SessionContext;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::error::QueryError;
-use crate::session::micro_batch;
+use crate::session::{micro_batch, plan_reading};
 
 /// Runs queries over batches at hand, on the calling thread.
 ///
@@ -44,7 +44,7 @@ impl BatchQueries {
     pub fn check(&self, sql: &str) -> Result<(), QueryError> {
         let session = self.session(&[])?;
         self.runtime
-            .block_on(session.sql(sql))
+            .block_on(plan_reading(&session, sql))
             .map(drop)
             .map_err(|error| explain(&error))
     }
@@ -56,7 +56,7 @@ impl BatchQueries {
     pub fn run(&self, sql: &str, tables: &[(Table, RecordBatch)]) -> Result<RecordBatch, QueryError> {
         let session = self.session(tables)?;
         let rows = async {
-            let frame = session.sql(sql).await?;
+            let frame = plan_reading(&session, sql).await?;
             let schema = Arc::new(frame.schema().as_arrow().clone());
             let batches = frame.collect().await?;
             let schema = batches.first().map_or(schema, RecordBatch::schema);

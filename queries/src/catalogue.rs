@@ -14,12 +14,13 @@ use crate::analysis::Analysis;
 use crate::canonical;
 use crate::error::QueryError;
 use crate::functions;
+use crate::session::plan_reading;
 
 /// The tables of a job or of a lake, as SQL sees them.
 ///
 /// - Event tables and declarations stand under their names.
-/// - `assignment_counts` and `metric_stats` show the row of the greatest revision of each key;
-///   `assignment_counts_history` and `metric_stats_history` show every revision.
+/// - `assignment_counts`, `metric_stats` and `matured_stats` show the rows of the latest emission of each window;
+///   `assignment_counts_history` and so on show every revision.
 /// - The schema `analysis` holds the canonical queries as views (see [`canonical`]).
 pub struct Catalogue {
     context: SessionContext,
@@ -40,7 +41,7 @@ impl Catalogue {
     }
 
     /// Registers the tables and all views on them, in the place of what was registered before. A table without a provider is there
-    /// and empty. The providers of [`Table::AssignmentCounts`] and [`Table::MetricStats`] hold every revision.
+    /// and empty. The providers of result tables hold every revision.
     ///
     /// # Errors
     /// [`QueryError::Invalid`] if a provider lacks a column that a view reads.
@@ -55,7 +56,7 @@ impl Catalogue {
             };
             self.replace(TableReference::bare(physical_name(*table)), provider)?;
         }
-        for table in [Table::AssignmentCounts, Table::MetricStats] {
+        for table in WITH_REVISIONS {
             let view = latest_revision(table);
             self.register_view(TableReference::bare(table.name()), &view).await?;
         }
@@ -67,7 +68,9 @@ impl Catalogue {
     /// # Errors
     /// [`QueryError::Invalid`] with the position and a suggestion, where they are known.
     pub async fn query(&self, sql: &str) -> Result<DataFrame, QueryError> {
-        self.context.sql(sql).await.map_err(|error| self.explain(&error))
+        plan_reading(&self.context, sql)
+            .await
+            .map_err(|error| self.explain(&error))
     }
 
     /// The error of a query of this catalogue in our words.
@@ -107,10 +110,13 @@ impl Catalogue {
     }
 }
 
+/// The tables whose rows are emitted again and again.
+const WITH_REVISIONS: [Table; 3] = [Table::AssignmentCounts, Table::MetricStats, Table::MaturedStats];
+
 /// The name that a table's own rows stand under: those of every revision are the table's history.
 fn physical_name(table: Table) -> String {
     match table {
-        Table::AssignmentCounts | Table::MetricStats => format!("{}_history", table.name()),
+        table if WITH_REVISIONS.contains(&table) => format!("{}_history", table.name()),
         _ => table.name().to_owned(),
     }
 }
@@ -119,7 +125,8 @@ fn empty(table: Table) -> Result<Arc<dyn TableProvider>, QueryError> {
     Ok(Arc::new(MemTable::try_new(table.schema(), vec![vec![]])?))
 }
 
-/// The row of the greatest revision of each key.
+/// The rows of the latest emission of each window. An emission restates all rows of its window under one revision, so that a row which
+/// has ceased to exist (of a subject that moved, say) is gone with the next one.
 fn latest_revision(table: Table) -> String {
     let schema = table.schema();
     let columns: Vec<String> = schema
@@ -128,13 +135,27 @@ fn latest_revision(table: Table) -> String {
         .map(|field| format!("\"{}\"", field.name()))
         .collect();
     let columns = columns.join(", ");
-    let key = match table {
-        Table::MetricStats => "experiment, variant, metric, segment, segment_value, window_name, window_start",
-        _ => "experiment, variant, segment, segment_value, window_name, window_start",
-    };
+    let emissions: Vec<String> = emitted_with(table)
+        .iter()
+        .map(|table| {
+            format!(
+                "select window_name, window_start, revision from {}",
+                physical_name(*table)
+            )
+        })
+        .collect();
+    let emissions = emissions.join(" union all ");
     format!(
-        "select {columns} from (select *, row_number() over (partition by {key} order by revision desc) as recency \
-         from {}) where recency = 1",
+        "select {columns} from {} where revision in \
+         (select max(revision) from ({emissions}) group by window_name, window_start)",
         physical_name(table)
     )
+}
+
+/// The tables whose rows are emitted together, under the same revision; one of them may have none.
+fn emitted_with(table: Table) -> &'static [Table] {
+    match table {
+        Table::MaturedStats => &[Table::MaturedStats],
+        _ => &[Table::AssignmentCounts, Table::MetricStats],
+    }
 }

@@ -116,6 +116,11 @@ fn explain(error: &DataFusionError, position: Option<Position>, tables: &[String
         DataFusionError::SQL(error, _) => syntax(&error.to_string()),
         DataFusionError::SchemaError(error, _) => schema(error, position),
         DataFusionError::Plan(message) => plan(message, position, tables),
+        DataFusionError::NotImplemented(message) if message.contains("single SQL statement") => QueryError::Invalid {
+            message: "only one query can be run at a time; leave out what follows its semicolon".to_owned(),
+            position: None,
+            suggestion: None,
+        },
         DataFusionError::NotImplemented(message) | DataFusionError::Configuration(message) => QueryError::Invalid {
             message: sentence(message),
             position,

@@ -5,8 +5,10 @@
 
 use std::sync::Arc;
 
+use datafusion::common::DataFusionError;
+use datafusion::execution::context::SQLOptions;
 use datafusion::execution::runtime_env::RuntimeEnv;
-use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 
 use crate::functions;
 
@@ -32,6 +34,23 @@ pub fn micro_batch(runtime: Arc<RuntimeEnv>) -> SessionContext {
         .with_repartition_sorts(false)
         .with_repartition_file_scans(false);
     session(without_dynamic_filters(config), runtime)
+}
+
+/// Plans a query that only reads: whatever would make, change or write something is refused, and not carried out.
+///
+/// # Errors
+/// [`DataFusionError::Plan`] for anything that does not only read, and what planning itself finds wrong.
+pub async fn plan_reading(session: &SessionContext, sql: &str) -> Result<DataFrame, DataFusionError> {
+    let plan = session.state().create_logical_plan(sql).await?;
+    let only_reading = SQLOptions::new()
+        .with_allow_ddl(false)
+        .with_allow_dml(false)
+        .with_allow_statements(false);
+    only_reading.verify_plan(&plan).map_err(|_| {
+        let message = "tables are only read here: jobs write them, and --format writes rows to files";
+        DataFusionError::Plan(message.to_owned())
+    })?;
+    session.execute_logical_plan(plan).await
 }
 
 fn session(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionContext {

@@ -97,7 +97,9 @@ def _close(column: str, name: str) -> pl.Expr:
     tolerance = pl.max_horizontal(
         RELATIVE * pl.max_horizontal(x.abs(), y.abs()), OF_MAGNITUDE * _magnitude(column).fill_null(0.0)
     )
-    return (x.is_null() & y.is_null()) | ((x - y).abs() <= tolerance).fill_null(False)
+    # within any tolerance of infinity lies everything
+    finite = x.is_finite() & y.is_finite()
+    return x.eq_missing(y) | (finite & ((x - y).abs() <= tolerance)).fill_null(False)
 
 
 def _magnitude(column: str) -> pl.Expr:

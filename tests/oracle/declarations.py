@@ -179,6 +179,10 @@ def _metric(entry: dict) -> Metric:
     )
 
 
+# the first entry of a list of allocations may have no date
+BEFORE_ALL_TIME = -(2**63)
+
+
 def _experiment(entry: dict, crossovers: str) -> Experiment:
     allocation = entry.get("allocation")
     dated = allocation if isinstance(allocation, list) else []
@@ -189,7 +193,7 @@ def _experiment(entry: dict, crossovers: str) -> Experiment:
         attribution=duration(entry["attributionWindow"]) if "attributionWindow" in entry else DEFAULT_ATTRIBUTION,
         metrics=None if metrics is None else tuple(metrics),
         segments=tuple(entry.get("segments") or ()),
-        epochs=tuple(sorted(instant(epoch["from"]) for epoch in dated)),
+        epochs=tuple(sorted(instant(epoch["from"]) if "from" in epoch else BEFORE_ALL_TIME for epoch in dated)),
     )
 
 

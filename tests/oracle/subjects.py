@@ -80,7 +80,7 @@ def _crossover_instants(exposed: pl.DataFrame, seen: str) -> pl.DataFrame:
 
 def _policy(frame: pl.DataFrame, experiments: dict[int, Experiment]) -> pl.DataFrame:
     policies = {code: experiment.crossovers for code, experiment in experiments.items()}
-    return frame.with_columns(policy=pl.col("experiment").replace_strict(policies, return_dtype=pl.String))
+    return frame.with_columns(policy=pl.col("experiment").replace_strict(policies, return_dtype=pl.String).cast(pl.String))
 
 
 def by_segment(frame: pl.DataFrame, records: Records, experiments: dict[int, Experiment]) -> pl.DataFrame:

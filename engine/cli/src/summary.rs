@@ -64,6 +64,12 @@ impl Summary {
             grouped(counters.late),
             grouped(counters.too_late)
         ));
+        if self.progress.waiting_records > 0 {
+            lines.push(format!(
+                "{} came after that instant: not in the results, and not in the lake",
+                counted(self.progress.waiting_records as u64, "record")
+            ));
+        }
         if counters.dead_letters > 0 {
             let reasons = self.counts.commonest_reasons(REASONS);
             let mut reasons: Vec<String> = reasons

@@ -94,9 +94,11 @@ impl GeneratorConfig {
         match epochs {
             [only] => Value::Object(shares(only)),
             dated => {
-                let dated = dated
-                    .iter()
-                    .map(|epoch| json!({"from": self.instant(epoch.from), "shares": shares(epoch)}));
+                let dated = dated.iter().map(|epoch| match epoch.from {
+                    // the first may go without a date
+                    Duration::ZERO => json!({"shares": shares(epoch)}),
+                    from => json!({"from": self.instant(from), "shares": shares(epoch)}),
+                });
                 Value::Array(dated.collect())
             }
         }

@@ -43,6 +43,14 @@ pub struct RecordMeta {
     pub binary: bool,
 }
 
+impl RecordMeta {
+    /// Whether its fate is decided once the watermark is here. Records that are in no slice are decided from the start.
+    #[must_use]
+    pub fn is_settled(&self, watermark: i64) -> bool {
+        self.slice <= watermark
+    }
+}
+
 /// Typed columns of one event type, so that rows are read without a look-up by name.
 #[derive(Debug)]
 pub struct EventColumns {
@@ -238,16 +246,25 @@ impl Block {
             .is_some_and(|flag| flag.load(Ordering::Relaxed))
     }
 
-    /// How many records are second deliveries. Known once the block's last slice is settled.
+    /// How many records are not settled by `watermark`.
     #[must_use]
-    pub fn duplicates(&self) -> u64 {
-        let is_duplicate = |(index, record): &(u32, &RecordMeta)| record.slice != NO_SLICE && self.is_dropped(*index);
+    pub fn unsettled(&self, watermark: i64) -> usize {
+        let is_unsettled = |record: &&RecordMeta| !record.is_settled(watermark);
+        self.records.iter().filter(is_unsettled).count()
+    }
+
+    /// How many of the records settled by `watermark` are second deliveries.
+    #[must_use]
+    pub fn duplicates(&self, watermark: i64) -> u64 {
+        let is_duplicate = |(index, record): &(u32, &RecordMeta)| {
+            record.slice != NO_SLICE && record.is_settled(watermark) && self.is_dropped(*index)
+        };
         (0u32..).zip(&self.records).filter(is_duplicate).count() as u64
     }
 
-    /// How many records are late for at least one window, too late ones and second deliveries left out. Known as [`Block::duplicates`].
+    /// How many of the records settled by `watermark` are late for at least one window, too late ones and second deliveries left out.
     #[must_use]
-    pub fn late_for_windows(&self) -> u64 {
+    pub fn late_for_windows(&self, watermark: i64) -> u64 {
         let mut records: Vec<u32> = self
             .late
             .iter()
@@ -258,7 +275,7 @@ impl Block {
         let counts = |index: &&u32| {
             self.records
                 .get(**index as usize)
-                .is_some_and(|record| record.slice != NO_SLICE)
+                .is_some_and(|record| record.slice != NO_SLICE && record.is_settled(watermark))
                 && !self.is_dropped(**index)
         };
         records.iter().filter(counts).count() as u64

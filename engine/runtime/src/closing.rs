@@ -1,6 +1,9 @@
 //! From state to statistics: windows that become final, and the cumulative results.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use backplane_stats::Moments;
 
 use crate::experiment::{ExperimentState, Group, Row};
 use crate::panes::{Pane, PaneEntry};
@@ -271,7 +274,7 @@ impl Shard {
         let mut matured = Partials::new();
         for index in 0..self.experiments.len() {
             if let Some(Some(state)) = self.experiments.get_mut(index) {
-                refresh_extremes(state, &self.rows);
+                rebuild_stale_groups(state, &self.rows);
             }
         }
         for (experiment, state) in (0u32..).zip(&self.experiments) {
@@ -442,7 +445,7 @@ fn metric_partials(
     state: &ExperimentState,
     totals: &[Totals],
     matured: impl Fn(usize) -> i64,
-) -> std::collections::BTreeMap<u32, MetricPartial> {
+) -> BTreeMap<u32, MetricPartial> {
     let occupied = state
         .columns
         .iter()
@@ -473,12 +476,13 @@ fn ratio_partials(totals: &[PairTotals], matured: impl Fn(usize) -> i64) -> Vec<
         .collect()
 }
 
-/// Finds least and greatest values again where a removal may have taken them away, in one pass over the rows.
-fn refresh_extremes(state: &mut ExperimentState, rows: &[Row]) {
-    let mut stale: std::collections::BTreeMap<u32, ExtremesOfGroup> = (0u32..)
+/// Builds groups' statistics anew from their rows where a value that was taken back may have left its traces: it was an extreme, or so
+/// large that the digits of all others went under in its square.
+fn rebuild_stale_groups(state: &mut ExperimentState, rows: &[Row]) {
+    let mut stale: BTreeMap<u32, GroupTotals> = (0u32..)
         .zip(&state.groups)
         .filter(|(_, group)| is_stale(group))
-        .map(|(index, _)| (index, ExtremesOfGroup::default()))
+        .map(|(index, group)| (index, GroupTotals::like(group)))
         .collect();
     if stale.is_empty() {
         return;
@@ -488,118 +492,67 @@ fn refresh_extremes(state: &mut ExperimentState, rows: &[Row]) {
             continue;
         };
         for group in state.groups_of_row(row) {
-            if let Some(extremes) = stale.get_mut(&group) {
-                extremes.add_row(state, row);
+            if let Some(totals) = stale.get_mut(&group) {
+                totals.add_row(state, row);
             }
         }
     }
-    for (index, extremes) in stale {
+    for (index, totals) in stale {
         if let Some(group) = state.groups.get_mut(index as usize) {
-            extremes.store(group);
+            [group.metrics, group.matured_metrics] = totals.metrics;
+            [group.ratios, group.matured_ratios] = totals.ratios;
         }
     }
 }
 
 fn is_stale(group: &Group) -> bool {
-    let stale = |totals: &Totals| {
-        totals.moments.extremes_stale() || totals.any.as_ref().is_some_and(|any| any.extremes_stale())
-    };
-    group.metrics.iter().chain(&group.matured_metrics).any(stale)
-        || group
-            .ratios
-            .iter()
-            .chain(&group.matured_ratios)
-            .any(|ratio| ratio.moments.extremes_stale())
+    let stale = |moments: &Moments| moments.extremes_stale() || !moments.is_finite();
+    let metrics = group.metrics.iter().chain(&group.matured_metrics);
+    let ratios = group.ratios.iter().chain(&group.matured_ratios);
+    metrics
+        .flat_map(|totals| std::iter::once(&totals.moments).chain(totals.any.as_deref()))
+        .chain(ratios.flat_map(|totals| [totals.moments.x(), totals.moments.y()]))
+        .any(stale)
 }
 
-/// Least and greatest values of a group's rows, by slot and by ratio, of all and of matured rows.
-#[derive(Debug, Default)]
-struct ExtremesOfGroup {
-    metrics: [Vec<[Range; 2]>; 2],
-    ratios: [Vec<Range>; 2],
+/// A group's statistics while they are built anew: of all rows, and of matured ones.
+struct GroupTotals {
+    metrics: [Vec<Totals>; 2],
+    ratios: [Vec<PairTotals>; 2],
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Range {
-    min: f64,
-    max: f64,
-}
-
-impl Default for Range {
-    fn default() -> Self {
-        Range {
-            min: f64::INFINITY,
-            max: f64::NEG_INFINITY,
+impl GroupTotals {
+    /// Empty ones, as many as the group has.
+    fn like(group: &Group) -> Self {
+        GroupTotals {
+            metrics: [&group.metrics, &group.matured_metrics].map(|totals| vec![Totals::default(); totals.len()]),
+            ratios: [&group.ratios, &group.matured_ratios].map(|totals| vec![PairTotals::default(); totals.len()]),
         }
     }
-}
 
-impl Range {
-    fn take(&mut self, value: f64) {
-        self.min = self.min.min(value);
-        self.max = self.max.max(value);
-    }
-}
-
-impl ExtremesOfGroup {
     fn add_row(&mut self, state: &ExperimentState, row: &Row) {
+        let is_matured = |class: u8| row.matured >> class & 1 == 1;
         for (slot, column) in state.columns.iter().enumerate() {
             let Some(unit) = column.unit(row.local) else { continue };
-            let is_matured = row.matured >> column.class & 1 == 1;
-            for (_, ranges) in self
-                .metrics
-                .iter_mut()
-                .enumerate()
-                .filter(|(which, _)| *which == 0 || is_matured)
+            let [all, matured] = &mut self.metrics;
+            for totals in [Some(all), is_matured(column.class).then_some(matured)]
+                .into_iter()
+                .flatten()
             {
-                if ranges.len() <= slot {
-                    ranges.resize(slot + 1, Default::default());
-                }
-                if let Some([value, any]) = ranges.get_mut(slot) {
-                    value.take(unit.value);
-                    any.take(unit.any);
+                if let Some(totals) = totals.get_mut(slot) {
+                    totals.replace(column.fold, None, Some(&unit));
                 }
             }
         }
         for (index, ratio) in state.definition.ratios.iter().enumerate() {
-            let pair = state.pair_of(index, |slot| {
-                state
-                    .columns
-                    .get(slot as usize)
-                    .and_then(|column| column.unit(row.local))
-            });
-            let Some((numerator, _)) = pair.values else { continue };
-            let is_matured = row.matured >> state.definition.class_of(ratio.numerator) & 1 == 1;
-            for (_, ranges) in self
-                .ratios
-                .iter_mut()
-                .enumerate()
-                .filter(|(which, _)| *which == 0 || is_matured)
-            {
-                if ranges.len() <= index {
-                    ranges.resize(index + 1, Range::default());
+            let unit_of = |slot: u32| state.columns.get(slot as usize)?.unit(row.local);
+            let pair = state.pair_of(index, unit_of);
+            let class = state.definition.class_of(ratio.numerator);
+            let [all, matured] = &mut self.ratios;
+            for totals in [Some(all), is_matured(class).then_some(matured)].into_iter().flatten() {
+                if let Some(totals) = totals.get_mut(index) {
+                    totals.replace(&PairUnit::default(), &pair);
                 }
-                if let Some(range) = ranges.get_mut(index) {
-                    range.take(numerator);
-                }
-            }
-        }
-    }
-
-    fn store(&self, group: &mut Group) {
-        let [all, matured] = &self.metrics;
-        for (totals, ranges) in [(&mut group.metrics, all), (&mut group.matured_metrics, matured)] {
-            for (totals, [value, any]) in totals.iter_mut().zip(ranges) {
-                totals.moments.set_extremes(value.min, value.max);
-                if let Some(moments) = &mut totals.any {
-                    moments.set_extremes(any.min, any.max);
-                }
-            }
-        }
-        let [all, matured] = &self.ratios;
-        for (totals, ranges) in [(&mut group.ratios, all), (&mut group.matured_ratios, matured)] {
-            for (totals, range) in totals.iter_mut().zip(ranges) {
-                totals.moments.set_extremes(range.min, range.max);
             }
         }
     }

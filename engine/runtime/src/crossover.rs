@@ -3,6 +3,8 @@
 //! Windows judge a subject by what was exposed before their end, and become final one after the other; so the history keeps just enough
 //! to answer for any instant that is not final yet.
 
+use std::collections::VecDeque;
+
 use crate::plan::CrossoverPolicy;
 
 /// What is known of the exposures of one (experiment, subject).
@@ -11,7 +13,7 @@ pub struct VariantHistory {
     /// (allocation epoch, variant, earliest event time).
     firsts: Vec<(u16, u32, i64)>,
     /// Exposures in order of (event time, event id); kept only where the last one matters.
-    recent: Vec<SeenExposure>,
+    recent: VecDeque<SeenExposure>,
 }
 
 /// An exposure whose order matters.

@@ -6,8 +6,7 @@
 
 use std::collections::VecDeque;
 
-use hashbrown::hash_map::Entry;
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashSet;
 
 use crate::block::{NO_SLICE, SharedBlock};
 use crate::pending::Pending;
@@ -17,8 +16,8 @@ use crate::pending::Pending;
 pub struct SeenIds {
     generations: VecDeque<Generation>,
     pending: Pending,
-    /// Ids that wait, with the partition that brought each first.
-    waiting: HashMap<u128, u32, PassThrough>,
+    /// Ids that wait, each with its partition: see [`in_partition`].
+    waiting: HashSet<u128, PassThrough>,
 }
 
 #[derive(Debug)]
@@ -57,6 +56,12 @@ impl std::hash::Hasher for LowWord {
     }
 }
 
+/// The hash of an id and the partition that brought it.
+fn in_partition(id_hash: u128, partition: u32) -> u128 {
+    const ODD: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
+    id_hash ^ u128::from(partition).wrapping_mul(ODD)
+}
+
 impl SeenIds {
     /// Takes a block's records of id shard `shard` in, in record order, to be judged when their slices are settled.
     pub fn ingest(&mut self, block: &SharedBlock, shard: usize) {
@@ -72,17 +77,11 @@ impl SeenIds {
             else {
                 return false;
             };
-            match waiting.entry(record.id_hash) {
-                Entry::Occupied(first) if *first.get() == block.partition => {
-                    block.drop_record(index);
-                    false
-                }
-                Entry::Occupied(_) => true,
-                Entry::Vacant(place) => {
-                    place.insert(block.partition);
-                    true
-                }
+            let is_first = waiting.insert(in_partition(record.id_hash, block.partition));
+            if !is_first {
+                block.drop_record(index);
             }
+            is_first
         });
         self.pending.ingest(block, first_deliveries);
     }
@@ -97,9 +96,8 @@ impl SeenIds {
                     let Some(record) = segment.block.records.get(index as usize) else {
                         continue;
                     };
-                    if self.waiting.get(&record.id_hash) == Some(&segment.block.partition) {
-                        self.waiting.remove(&record.id_hash);
-                    }
+                    self.waiting
+                        .remove(&in_partition(record.id_hash, segment.block.partition));
                     if !self.insert(slice, record.id_hash, horizon) {
                         segment.block.drop_record(index);
                     }

@@ -7,6 +7,7 @@ use hashbrown::HashMap;
 
 use crate::crossover::VariantHistory;
 use crate::plan::{Caps, ExperimentDefinition, Fold, Plan};
+use crate::recent::{RecentLog, RecentRecord};
 use crate::risk::WindowCounter;
 use crate::subjects::NONE;
 use crate::totals::{Accumulator, PairTotals, PairUnit, Totals, Unit, absent_value};
@@ -49,8 +50,8 @@ pub struct Column {
     pub class: u8,
     /// By `local`; shorter than the rows where later ones have no outcome.
     accumulators: Vec<Accumulator>,
-    /// Event time of the last outcome, by `local`; only for [`Fold::Last`].
-    last_times: Vec<i64>,
+    /// By `local`, only for [`Fold::Last`]: the last outcome by event time and event id, a reference into the recent records; 0 for none.
+    last: Vec<u64>,
     /// Indices of the ratios it is part of.
     ratios: Vec<usize>,
 }
@@ -189,7 +190,7 @@ impl ExperimentState {
             caps,
             class: self.definition.class_of(metric),
             accumulators: Vec::new(),
-            last_times: Vec::new(),
+            last: Vec::new(),
             ratios: ratios.iter().filter(is_part).map(|(index, _)| *index).collect(),
         });
         self.slots.insert(metric, slot);
@@ -389,17 +390,8 @@ impl ExperimentState {
         )
     }
 
-    /// Folds an attributed outcome into a row and moves its groups by the difference. `wins_tie` is asked only for [`Fold::Last`], at an
-    /// outcome of the same event time as the last.
-    pub fn fold_outcome(
-        &mut self,
-        row: &Row,
-        slot: u32,
-        time: i64,
-        value: f64,
-        binary: bool,
-        wins_tie: impl FnOnce() -> bool,
-    ) {
+    /// Folds an attributed outcome, which `reference` refers to, into a row and moves its groups by the difference.
+    pub fn fold_outcome(&mut self, row: &Row, slot: u32, outcome: &RecentRecord, reference: u64, recent: &RecentLog) {
         let local = row.local as usize;
         let Some(column) = self.columns.get_mut(slot as usize) else {
             return;
@@ -407,14 +399,16 @@ impl ExperimentState {
         if column.accumulators.len() <= local {
             column.accumulators.resize(local + 1, Accumulator::default());
         }
-        let mut is_last = true;
+        let mut is_last = false;
         if column.fold == Fold::Last {
-            if column.last_times.len() <= local {
-                column.last_times.resize(local + 1, i64::MIN);
+            if column.last.len() <= local {
+                column.last.resize(local + 1, 0);
             }
-            if let Some(last) = column.last_times.get_mut(local) {
-                is_last = time > *last || (time == *last && wins_tie());
-                *last = (*last).max(time);
+            if let Some(last) = column.last.get_mut(local) {
+                is_last = recent.is_later(outcome, *last);
+                if is_last {
+                    *last = reference;
+                }
             }
         }
         let (fold, caps) = (column.fold, column.caps);
@@ -422,7 +416,7 @@ impl ExperimentState {
             return;
         };
         let old = accumulator.unit(fold, caps);
-        accumulator.fold(fold, value, binary, is_last);
+        accumulator.fold(fold, outcome.value, outcome.binary, is_last);
         let new = accumulator.unit(fold, caps);
         if row.group != NONE {
             self.move_metric(
@@ -484,8 +478,8 @@ impl ExperimentState {
             if let Some(accumulator) = column.accumulators.get_mut(local as usize) {
                 *accumulator = Accumulator::default();
             }
-            if let Some(last) = column.last_times.get_mut(local as usize) {
-                *last = i64::MIN;
+            if let Some(last) = column.last.get_mut(local as usize) {
+                *last = 0;
             }
         }
     }
@@ -542,7 +536,7 @@ impl ExperimentState {
         let columns: usize = self
             .columns
             .iter()
-            .map(|column| column.accumulators.capacity() * size_of::<Accumulator>() + column.last_times.capacity() * 8)
+            .map(|column| column.accumulators.capacity() * size_of::<Accumulator>() + column.last.capacity() * 8)
             .sum();
         let segments: usize = self
             .segment_values

@@ -12,6 +12,10 @@ use crate::stream_time::{PartitionClock, PartitionState};
 /// Bytes of one block, unless told otherwise: large enough to spread the cost of a round, small enough to stay in the cache.
 pub const BLOCK_BYTES: usize = 1 << 20;
 
+/// Bytes read from a partition that has shown no record yet. All of them are read once before anything can be settled, so that a job over
+/// thousands of files holds little of each.
+const FIRST_LOOK: usize = 16 << 10;
+
 /// One source partition.
 pub struct Partition {
     /// Index of the source.
@@ -157,7 +161,13 @@ impl Input {
                 continue;
             };
             while blocks.len() < wanted {
-                match partition.reader.read(block_bytes) {
+                let is_first_look = partition.state.clock.running_maximum == i64::MIN;
+                let bytes = if is_first_look {
+                    block_bytes.min(FIRST_LOOK)
+                } else {
+                    block_bytes
+                };
+                match partition.reader.read(bytes) {
                     Ok(Read::Block(block)) => {
                         partition.position = block.end.clone();
                         blocks.push(ReadBlock {
@@ -166,7 +176,7 @@ impl Input {
                             block,
                         });
                         partition.blocks += 1;
-                        if partition.state.clock.running_maximum == i64::MIN {
+                        if is_first_look {
                             break;
                         }
                     }

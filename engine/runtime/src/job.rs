@@ -72,6 +72,8 @@ pub struct Job {
     /// The greatest event time of the stream.
     last_event_time: i64,
     counters: Counters,
+    /// Records that were read and not settled when the job was stopped.
+    unsettled: usize,
     revision: i64,
     options: JobOptions,
     block_bytes: usize,
@@ -123,6 +125,7 @@ impl Job {
             last_emitted_watermark: i64::MIN,
             last_event_time: i64::MIN,
             counters: Counters::default(),
+            unsettled: 0,
             revision: 0,
             options,
             block_bytes: BLOCK_BYTES,
@@ -175,10 +178,13 @@ impl Job {
                 std::thread::sleep(Duration::from_millis(5));
             }
         };
-        if ending == Ending::Exhausted {
-            self.emit_cumulative()?;
+        // Nothing waits for the watermark at the end of all sources. Elsewhere the lake gets the events that the results have.
+        for block in std::mem::take(&mut self.waiting) {
+            self.unsettled += block.unsettled(self.watermark);
+            self.count_block(&block);
+            emit_block(&block, self.watermark, &self.plan, &mut self.outlets)?;
         }
-        // What was read but not settled is in no epoch: a later run reads it again.
+        self.emit_cumulative()?;
         self.outlets.commit()?;
         observer.round(&self.progress());
         Ok(ending)
@@ -205,7 +211,12 @@ impl Job {
             subjects,
             rows,
             memory,
-            waiting_records: self.waiting.iter().map(|block| block.records.len()).sum(),
+            waiting_records: self.unsettled
+                + self
+                    .waiting
+                    .iter()
+                    .map(|block| block.unsettled(self.watermark))
+                    .sum::<usize>(),
             elapsed: self.started.elapsed(),
             bounded: self.input.is_bounded(),
         }
@@ -414,7 +425,7 @@ impl Job {
         let mut rows_of_windows = BTreeMap::new();
         for window in closed {
             if let Some((counts, statistics)) = self.emit_window(&window, true)?
-                && counts.num_rows() > 0
+                && counts.num_rows() + statistics.num_rows() > 0
             {
                 rows_of_windows.insert((window.kind, window.index), (counts, statistics));
             }
@@ -518,6 +529,12 @@ impl Job {
         self.emit_cumulative()
     }
 
+    /// Counts what became of a block's settled records.
+    fn count_block(&mut self, block: &Block) {
+        self.counters.duplicates += block.duplicates(self.watermark);
+        self.counters.late += block.late_for_windows(self.watermark);
+    }
+
     /// Hands over the events of blocks whose records' fate is known.
     fn release_blocks(&mut self) -> Result<(), RuntimeError> {
         let watermark = self.watermark;
@@ -526,9 +543,8 @@ impl Job {
             .partition(|block| block.last_slice <= watermark);
         self.waiting = waiting;
         for block in known {
-            emit_block(&block, &self.plan, &mut self.outlets)?;
-            self.counters.duplicates += block.duplicates();
-            self.counters.late += block.late_for_windows();
+            emit_block(&block, watermark, &self.plan, &mut self.outlets)?;
+            self.count_block(&block);
             self.queries.keep(block);
         }
         self.queries.forget(&self.plan, watermark);

@@ -17,7 +17,7 @@ use crate::{Ending, Job, JobOptions, Observer, Outlet, Progress, UserQueries, Us
 
 const HOUR: i64 = 3_600_000_000;
 
-fn options(parallelism: usize) -> JobOptions {
+pub(crate) fn options(parallelism: usize) -> JobOptions {
     JobOptions {
         parallelism,
         emit_every: Duration::ZERO,
@@ -25,14 +25,14 @@ fn options(parallelism: usize) -> JobOptions {
     }
 }
 
-fn all_tables(store: &MemoryStore) -> Outlet {
+pub(crate) fn all_tables(store: &MemoryStore) -> Outlet {
     Outlet::new(
         Box::new(MemorySink::new("memory", store.clone())),
         Table::ALL.iter().copied(),
     )
 }
 
-fn hourly() -> Config {
+pub(crate) fn hourly() -> Config {
     let mut config = Config {
         metrics: vec![Metric::new("purchase"), Metric::binary("click")],
         ..Config::default()
@@ -42,7 +42,7 @@ fn hourly() -> Config {
     config
 }
 
-fn run(
+pub(crate) fn run(
     config: &Config,
     queries: Vec<UserQuery>,
     partitions: Vec<(String, Vec<u8>)>,
@@ -71,35 +71,35 @@ fn time(seconds: i64) -> String {
     start.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
 }
 
-fn exposure(id: &str, seconds: i64, subject: &str, variant: &str) -> String {
+pub(crate) fn exposure(id: &str, seconds: i64, subject: &str, variant: &str) -> String {
     let at = time(seconds);
     format!(
         r#"{{"eventId":"{id}","timestamp":"{at}","eventType":"Exposure","schemaVersion":"1.0.0","payload":{{"experimentName":"x","variantKey":"{variant}","subjectId":"{subject}"}}}}"#
     )
 }
 
-fn outcome(id: &str, seconds: i64, subject: &str, value: f64) -> String {
+pub(crate) fn outcome(id: &str, seconds: i64, subject: &str, value: f64) -> String {
     let at = time(seconds);
     format!(
         r#"{{"eventId":"{id}","timestamp":"{at}","eventType":"Outcome","schemaVersion":"1.0.0","payload":{{"experimentName":"x","subjectId":"{subject}","metricName":"purchase","value":{value}}}}}"#
     )
 }
 
-fn lines(records: &[String]) -> Vec<(String, Vec<u8>)> {
+pub(crate) fn lines(records: &[String]) -> Vec<(String, Vec<u8>)> {
     vec![("one".to_owned(), records.join("\n").into_bytes())]
 }
 
-fn rows(store: &MemoryStore, table: Table) -> RecordBatch {
+pub(crate) fn rows(store: &MemoryStore, table: Table) -> RecordBatch {
     concat_batches(&table.schema(), &store.rows(table)).unwrap()
 }
 
-fn texts(batch: &RecordBatch, column: &str) -> Vec<Option<String>> {
+pub(crate) fn texts(batch: &RecordBatch, column: &str) -> Vec<Option<String>> {
     let column = batch.column_by_name(column).unwrap().as_string::<i32>();
     column.iter().map(|value| value.map(str::to_owned)).collect()
 }
 
 /// Results as sorted texts: all columns but those that tell when a thing was done, reals as bits.
-fn results(store: &MemoryStore) -> Vec<String> {
+pub(crate) fn results(store: &MemoryStore) -> Vec<String> {
     let mut found = Vec::new();
     for table in [
         Table::AssignmentCounts,
@@ -295,8 +295,14 @@ fn a_users_query_sees_the_events_of_its_window_and_no_late_ones() {
     config.engine.time.correction_horizon = Micros::from_hours(3);
     let (store, _) = run(&config, vec![query], lines(&records), 2, 1);
     let first = store.query("outcomes").first().unwrap().clone();
-    assert_eq!(first.column(0).as_primitive::<Int64Type>().value(0), 1);
-    assert_eq!(first.column(1).as_primitive::<Int64Type>().value(0), 1);
+    let value = |column: &str| {
+        first
+            .column_by_name(column)
+            .unwrap()
+            .as_primitive::<Int64Type>()
+            .value(0)
+    };
+    assert_eq!((value("outcomes"), value("subjects")), (1, 1));
 }
 
 #[test]

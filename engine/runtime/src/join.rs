@@ -71,18 +71,15 @@ impl Shard {
         let Some(latest) = self.subjects.get(slot).map(|subject| subject.latest_record) else {
             return;
         };
-        let Some(recent) = self.recent.of_subject(latest).next().copied() else {
-            return;
-        };
         if record.experiment != NO_NAME {
             if let Some(row) = self.find_row(slot, record.experiment) {
-                self.fold_into_row(context, row, &recent);
+                self.fold_into_row(context, row, latest);
             }
             return;
         }
         let mut next = self.subjects.get(slot).map_or(NONE, |subject| subject.first_row);
         while next != NONE {
-            self.fold_into_row(context, next, &recent);
+            self.fold_into_row(context, next, latest);
             next = self.rows.get(next as usize).map_or(NONE, |row| row.next);
         }
     }
@@ -124,33 +121,10 @@ impl Shard {
         record: &RecordMeta,
     ) {
         let before = self.standing(context, row_id, i64::MAX);
-        let saved = self
-            .experiments
-            .get(row.experiment as usize)
-            .and_then(Option::as_ref)
-            .and_then(|state| state.histories.get(&row_id).cloned());
         self.observe(context, row_id, row, epoch, block, record);
-        if self.standing(context, row_id, i64::MAX) == before {
-            return;
-        }
-        // Count out as it stood, then in as it stands.
-        let after = self.swap_history(row.experiment, row_id, saved);
-        self.count_out(context, row_id);
-        self.swap_history(row.experiment, row_id, after);
-        self.count_in(context, row_id, false);
-    }
-
-    /// Puts a history in the place of a row's, and gives that back.
-    fn swap_history(
-        &mut self,
-        experiment: u32,
-        row_id: u32,
-        history: Option<VariantHistory>,
-    ) -> Option<VariantHistory> {
-        let state = self.experiments.get_mut(experiment as usize).and_then(Option::as_mut)?;
-        match history {
-            Some(history) => state.histories.insert(row_id, history),
-            None => state.histories.remove(&row_id),
+        if self.standing(context, row_id, i64::MAX) != before {
+            self.count_out(context, row_id, before);
+            self.count_in(context, row_id, false);
         }
     }
 
@@ -164,7 +138,8 @@ impl Shard {
         epoch: u16,
         is_earlier: bool,
     ) {
-        self.count_out(context, row_id);
+        let standing = self.standing(context, row_id, i64::MAX);
+        self.count_out(context, row_id, standing);
         let Some(row) = self.rows.get(row_id as usize).copied() else {
             return;
         };
@@ -293,19 +268,25 @@ impl Shard {
         let latest = self.subjects.get(slot).map_or(0, |subject| subject.latest_record);
         let mut outcomes = std::mem::take(&mut self.scratch);
         outcomes.clear();
+        let concerns = |seen: &RecentRecord| seen.experiment == experiment || seen.experiment == NO_NAME;
         outcomes.extend(
             self.recent
-                .of_subject(latest)
-                .filter(|seen| !seen.is_exposure && (seen.experiment == experiment || seen.experiment == NO_NAME)),
+                .references_of_subject(latest)
+                .filter(|(_, seen)| !seen.is_exposure && concerns(seen))
+                .map(|(reference, _)| reference),
         );
         for outcome in outcomes.iter().rev() {
-            self.fold_into_row(context, row, outcome);
+            self.fold_into_row(context, row, *outcome);
         }
         self.scratch = outcomes;
     }
 
-    /// Attributes an outcome to a row, if it is in its attribution window, and folds it into the row and into the open windows.
-    fn fold_into_row(&mut self, context: &ShardContext<'_>, row_id: u32, outcome: &RecentRecord) {
+    /// Attributes the outcome that `reference` refers to to a row, if it is in its attribution window, and folds it into the row and into the
+    /// open windows.
+    fn fold_into_row(&mut self, context: &ShardContext<'_>, row_id: u32, reference: u64) {
+        let Some(outcome) = self.recent.get(reference) else {
+            return;
+        };
         let Some(row) = self.rows.get(row_id as usize).copied() else {
             return;
         };
@@ -320,27 +301,20 @@ impl Shard {
             return;
         };
         let fold = state.columns.get(slot as usize).map_or(Fold::Sum, |column| column.fold);
-        let latest = self
-            .subjects
-            .get(row.subject)
-            .map_or(0, |subject| subject.latest_record);
-        let recent = &self.recent;
-        let wins_tie = || wins_tie(recent, latest, row.experiment, outcome);
-        state.fold_outcome(&row, slot, outcome.time, outcome.value, outcome.binary, wins_tie);
+        state.fold_outcome(&row, slot, outcome, reference, &self.recent);
         let pane_outcome = PaneOutcome {
             row: row_id,
             slot,
             fold,
-            time: outcome.time,
-            value: outcome.value,
-            binary: outcome.binary,
+            outcome,
+            reference,
         };
         for (kind, window) in context.plan.windows.iter().enumerate() {
             let next = self.next_window.get(kind).copied().unwrap_or(i64::MIN);
             let Some(open) = self.open.get_mut(kind) else { continue };
             let first = window.first_ending_after(outcome.time).max(next);
             for index in first..=window.last_starting_before(outcome.time.saturating_add(1)) {
-                open.fold(index, &pane_outcome, wins_tie);
+                open.fold(index, &pane_outcome, &self.recent);
             }
         }
     }
@@ -373,9 +347,8 @@ impl Shard {
         self.count_in_windows(context, row_id, 1);
     }
 
-    /// Counts a row out of everything.
-    fn count_out(&mut self, context: &ShardContext<'_>, row_id: u32) {
-        let standing = self.standing(context, row_id, i64::MAX);
+    /// Counts a row, which counted as `standing` says, out of everything.
+    fn count_out(&mut self, context: &ShardContext<'_>, row_id: u32, standing: Standing) {
         self.count_in_windows(context, row_id, -1);
         let Some(row) = self.rows.get_mut(row_id as usize) else {
             return;
@@ -434,18 +407,6 @@ impl Shard {
             })
             .collect()
     }
-}
-
-/// Whether no other recent outcome of the same metric, experiment and instant has a greater event id.
-fn wins_tie(recent: &crate::recent::RecentLog, latest: u64, experiment: u32, outcome: &RecentRecord) -> bool {
-    let own = recent.event_id(outcome);
-    !recent.of_subject(latest).any(|other| {
-        !other.is_exposure
-            && other.time == outcome.time
-            && other.name == outcome.name
-            && (other.experiment == experiment || other.experiment == NO_NAME)
-            && recent.event_id(other) > own
-    })
 }
 
 /// A segment's value in the exposure at a row; `None` where it is absent.

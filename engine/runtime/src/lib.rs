@@ -12,6 +12,8 @@ mod dedup;
 mod emit;
 mod error;
 mod experiment;
+#[cfg(test)]
+mod hard_cases_tests;
 mod input;
 mod job;
 #[cfg(test)]

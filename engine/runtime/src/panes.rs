@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use hashbrown::HashTable;
 
 use crate::plan::Fold;
+use crate::recent::{RecentLog, RecentRecord};
 use crate::totals::Accumulator;
 
 /// One (row, metric slot) of a window.
@@ -14,8 +15,8 @@ pub struct PaneEntry {
     pub row: u32,
     /// The metric's slot in the experiment.
     pub slot: u32,
-    /// Event time of the last outcome folded.
-    pub last_time: i64,
+    /// For [`Fold::Last`]: the last outcome by event time and event id, a reference into the recent records; 0 for none.
+    last: u64,
     /// The fold; empty where a correction took all outcomes away.
     pub accumulator: Accumulator,
 }
@@ -59,7 +60,7 @@ impl Pane {
                 self.entries.push(PaneEntry {
                     row,
                     slot,
-                    last_time: i64::MIN,
+                    last: 0,
                     accumulator: Accumulator::default(),
                 });
                 let entries = &self.entries;
@@ -77,19 +78,17 @@ impl Pane {
 
 /// An outcome for a window.
 #[derive(Debug, Clone, Copy)]
-pub struct PaneOutcome {
+pub struct PaneOutcome<'a> {
     /// The row of (experiment, subject).
     pub row: u32,
     /// The metric's slot in the experiment.
     pub slot: u32,
     /// How the metric folds.
     pub fold: Fold,
-    /// Event time.
-    pub time: i64,
-    /// Value.
-    pub value: f64,
-    /// Whether it is Binary.
-    pub binary: bool,
+    /// The outcome.
+    pub outcome: &'a RecentRecord,
+    /// The reference to it.
+    pub reference: u64,
 }
 
 /// The open windows of one kind in one shard.
@@ -100,9 +99,8 @@ pub struct OpenWindows {
 }
 
 impl OpenWindows {
-    /// Folds an outcome into window `index`. `wins_tie` is asked only for [`Fold::Last`], at an outcome of the same event time as the last:
-    /// whether no other of that metric and time has a greater event id.
-    pub fn fold(&mut self, index: i64, outcome: &PaneOutcome, wins_tie: impl FnOnce() -> bool) {
+    /// Folds an outcome into window `index`.
+    pub fn fold(&mut self, index: i64, outcome: &PaneOutcome<'_>, recent: &RecentLog) {
         let Some(entry) = self
             .panes
             .entry(index)
@@ -111,13 +109,17 @@ impl OpenWindows {
         else {
             return;
         };
-        let is_last = outcome.fold != Fold::Last
-            || outcome.time > entry.last_time
-            || (outcome.time == entry.last_time && wins_tie());
-        entry
-            .accumulator
-            .fold(outcome.fold, outcome.value, outcome.binary, is_last);
-        entry.last_time = entry.last_time.max(outcome.time);
+        let PaneOutcome {
+            fold,
+            outcome,
+            reference,
+            ..
+        } = *outcome;
+        let is_last = fold == Fold::Last && recent.is_later(outcome, entry.last);
+        if is_last {
+            entry.last = reference;
+        }
+        entry.accumulator.fold(fold, outcome.value, outcome.binary, is_last);
     }
 
     /// Takes everything of a row out of all open windows; its outcomes will be folded anew.
@@ -128,7 +130,7 @@ impl OpenWindows {
                     && let Some(entry) = pane.entries.get_mut(index as usize)
                 {
                     entry.accumulator = Accumulator::default();
-                    entry.last_time = i64::MIN;
+                    entry.last = 0;
                 }
             }
         }

@@ -146,7 +146,7 @@ impl WindowPlan {
     /// The greatest index whose window ends at or before `time`.
     #[must_use]
     pub fn last_ended_by(&self, time: i64) -> i64 {
-        (time - self.offset - self.size).div_euclid(self.slide)
+        time.saturating_sub(self.offset + self.size).div_euclid(self.slide)
     }
 }
 

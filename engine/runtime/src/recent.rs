@@ -95,22 +95,40 @@ impl RecentLog {
 
     /// The records of a subject, latest settled first, from its `latest_record`.
     pub fn of_subject(&self, latest_record: u64) -> impl Iterator<Item = &RecentRecord> {
+        self.references_of_subject(latest_record).map(|(_, record)| record)
+    }
+
+    /// The records of a subject, latest settled first, each with the reference that [`RecentLog::get`] takes.
+    pub fn references_of_subject(&self, latest_record: u64) -> impl Iterator<Item = (u64, &RecentRecord)> {
         let mut next = latest_record;
         std::iter::from_fn(move || {
-            let record = self.get(next)?;
+            let reference = next;
+            let record = self.get(reference)?;
             next = record.previous;
-            Some(record)
+            Some((reference, record))
         })
+    }
+
+    /// Whether `record` comes after the record that `before` refers to, by event time, then event id. What is forgotten is before everything
+    /// that can still come.
+    #[must_use]
+    pub fn is_later(&self, record: &RecentRecord, before: u64) -> bool {
+        let Some(before) = self.get(before) else {
+            return true;
+        };
+        let by_id = || self.id_bytes(record).cmp(self.id_bytes(before));
+        record.time.cmp(&before.time).then_with(by_id).is_gt()
     }
 
     /// The event id of a record.
     #[must_use]
     pub fn event_id(&self, record: &RecentRecord) -> Vec<u8> {
+        self.id_bytes(record).copied().collect()
+    }
+
+    fn id_bytes(&self, record: &RecentRecord) -> std::collections::vec_deque::Iter<'_, u8> {
         let from = (record.id - self.first_id) as usize;
-        self.ids
-            .range(from..from + usize::from(record.id_length))
-            .copied()
-            .collect()
+        self.ids.range(from..from + usize::from(record.id_length))
     }
 
     /// Forgets the oldest slice if it ends at or before `until`, handing each of its records over.
@@ -136,8 +154,10 @@ impl RecentLog {
         self.records.capacity() * size_of::<RecentRecord>() + self.ids.capacity()
     }
 
-    fn get(&self, latest_record: u64) -> Option<&RecentRecord> {
-        let number = latest_record.checked_sub(1)?;
+    /// The record of a reference; none for 0, and for a record that is forgotten.
+    #[must_use]
+    pub fn get(&self, reference: u64) -> Option<&RecentRecord> {
+        let number = reference.checked_sub(1)?;
         let index = number.checked_sub(self.first)?;
         self.records.get(usize::try_from(index).ok()?)
     }

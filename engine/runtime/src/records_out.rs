@@ -15,35 +15,41 @@ use crate::plan::{Plan, WindowPlan};
 /// The window name of records that are too late for everything.
 pub const CUMULATIVE: &str = "cumulative";
 
-/// Hands a block's events over whose fate is known: all but second deliveries, and those late for something once more as late events.
+/// Hands a block's events over that are settled by `watermark`: all but second deliveries, and those late for something once more as late
+/// events.
 ///
 /// # Errors
 /// A sink failed.
-pub fn emit_block(block: &Block, plan: &Plan, outlets: &mut Outlets) -> Result<(), RuntimeError> {
+pub fn emit_block(block: &Block, watermark: i64, plan: &Plan, outlets: &mut Outlets) -> Result<(), RuntimeError> {
     for event_type in EventType::ALL {
         let table = Table::of_event(*event_type);
         if !outlets.want(table) {
             continue;
         }
         if let Some(columns) = block.columns_of(*event_type) {
-            outlets.rows(table, kept_rows(block, *event_type, &columns.batch)?)?;
+            outlets.rows(table, kept_rows(block, *event_type, watermark, &columns.batch)?)?;
         }
     }
     if !block.late.is_empty() && outlets.want(Table::LateEvents) {
-        outlets.rows(Table::LateEvents, late_rows(block, &plan.windows)?)?;
+        outlets.rows(Table::LateEvents, late_rows(block, watermark, &plan.windows)?)?;
     }
     Ok(())
 }
 
-/// The rows of a batch without second deliveries.
+/// The rows of a batch that are settled by `watermark`, without second deliveries.
 ///
 /// # Errors
 /// [`RuntimeError::Internal`] if the batch cannot be filtered.
-pub fn kept_rows(block: &Block, event_type: EventType, batch: &RecordBatch) -> Result<RecordBatch, RuntimeError> {
+fn kept_rows(
+    block: &Block,
+    event_type: EventType,
+    watermark: i64,
+    batch: &RecordBatch,
+) -> Result<RecordBatch, RuntimeError> {
     let mut keep = vec![true; batch.num_rows()];
     let mut drops_any = false;
     for (index, record) in (0u32..).zip(&block.records) {
-        if record.event_type == event_type && block.is_dropped(index) {
+        if record.event_type == event_type && (block.is_dropped(index) || !record.is_settled(watermark)) {
             drops_any = true;
             if let Some(place) = keep.get_mut(record.row as usize) {
                 *place = false;
@@ -56,7 +62,7 @@ pub fn kept_rows(block: &Block, event_type: EventType, batch: &RecordBatch) -> R
     Ok(filter_record_batch(batch, &BooleanArray::from(keep))?)
 }
 
-fn late_rows(block: &Block, windows: &[WindowPlan]) -> Result<RecordBatch, RuntimeError> {
+fn late_rows(block: &Block, watermark: i64, windows: &[WindowPlan]) -> Result<RecordBatch, RuntimeError> {
     let encoder = Encoder::new();
     let (mut ids, mut types, mut names, mut envelopes) = (
         StringBuilder::new(),
@@ -74,7 +80,7 @@ fn late_rows(block: &Block, windows: &[WindowPlan]) -> Result<RecordBatch, Runti
         let Some(record) = block
             .records
             .get(late.record as usize)
-            .filter(|_| !block.is_dropped(late.record))
+            .filter(|record| !block.is_dropped(late.record) && record.is_settled(watermark))
         else {
             continue;
         };

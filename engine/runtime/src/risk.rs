@@ -100,6 +100,11 @@ impl IndexRuns {
         self.runs.range(index..).next().map(|(start, _)| *start)
     }
 
+    /// All indices, ascending.
+    pub fn indices(&self) -> impl Iterator<Item = i64> + '_ {
+        self.runs.iter().flat_map(|(start, end)| *start..=*end)
+    }
+
     /// Forgets runs that lie before `index` altogether.
     pub fn forget_before(&mut self, index: i64) {
         while let Some(entry) = self.runs.first_entry() {

@@ -69,8 +69,8 @@ pub struct Shard {
     /// The last boundary that was settled.
     pub(crate) settled: i64,
     pub(crate) counts: ShardCounts,
-    /// A subject's recent records, reused.
-    pub(crate) scratch: Vec<RecentRecord>,
+    /// References to a subject's recent records, reused.
+    pub(crate) scratch: Vec<u64>,
 }
 
 impl Shard {

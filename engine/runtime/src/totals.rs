@@ -24,7 +24,7 @@ impl Accumulator {
         self.count == 0
     }
 
-    /// Folds one outcome in. `is_last` tells whether it is the last so far (only asked for [`Fold::Last`]).
+    /// Folds one outcome in; a sum beyond the range of a double stays at its end. `is_last` tells whether it is the last so far (only asked for [`Fold::Last`]).
     pub fn fold(&mut self, fold: Fold, value: f64, binary: bool, is_last: bool) {
         self.value = match fold {
             _ if self.count == 0 => value,
@@ -37,10 +37,12 @@ impl Accumulator {
                     self.value
                 }
             }
-            Fold::Sum | Fold::Count | Fold::Mean | Fold::Any | Fold::SumOrAny => self.value + value,
+            Fold::Sum | Fold::Count | Fold::Mean | Fold::Any | Fold::SumOrAny => {
+                (self.value + value).clamp(f64::MIN, f64::MAX)
+            }
         };
         self.count = self.count.saturating_add(1);
-        if !binary {
+        if !binary && self.rest & !NOT_ZERO < !NOT_ZERO {
             self.rest += 1;
         }
         if value != 0.0 {

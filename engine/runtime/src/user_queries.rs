@@ -1,17 +1,20 @@
 //! A user's own queries over each closed window: its events and its statistics as tables.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use arrow::array::UInt32Array;
+use arrow::array::{Array as _, ArrayRef, TimestampMicrosecondArray, UInt32Array};
 use arrow::compute::{concat_batches, take_record_batch};
+use arrow::datatypes::{Field, FieldRef, Schema};
 use arrow::record_batch::RecordBatch;
 use backplane_events::{EventType, Table};
 use backplane_queries::{BatchQueries, QueryError};
 
-use crate::block::{NO_SLICE, SharedBlock};
+use crate::block::{Block, LateRecord, NO_SLICE, RecordMeta, SharedBlock};
 use crate::error::RuntimeError;
 use crate::plan::{Plan, WindowPlan};
+use crate::risk::IndexRuns;
 
 /// A query over the windows of a kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,8 +31,8 @@ pub struct UserQuery {
 pub struct UserQueries {
     queries: Vec<UserQuery>,
     runner: BatchQueries,
-    /// Blocks whose events a window that is not final may need, with their greatest event time.
-    kept: Vec<(i64, SharedBlock)>,
+    /// Blocks whose events a window that is not final may need.
+    kept: Vec<TimedBlock>,
     /// The queries have run over every window that became final by then.
     settled: i64,
 }
@@ -63,18 +66,16 @@ impl UserQueries {
         if self.queries.is_empty() {
             return;
         }
-        let counted = block.records.iter().filter(|record| record.slice != NO_SLICE);
-        if let Some(last) = counted.map(|record| record.time).max() {
-            self.kept.push((last, block));
-        }
+        self.kept.extend(TimedBlock::new(&block));
     }
 
     /// Lets blocks go that no window needs any more.
     pub fn forget(&mut self, plan: &Plan, watermark: i64) {
-        let longest = plan.windows.iter().map(|window| window.size).max().unwrap_or(0);
+        let asked_for = self.queries.iter().filter_map(|query| plan.windows.get(query.window));
+        let longest = asked_for.map(|window| window.size).max().unwrap_or(0);
         let needed_for = longest.saturating_add(plan.time.allowed_lateness);
         self.kept
-            .retain(|(last, _)| last.saturating_add(needed_for) > watermark);
+            .retain(|block| block.last.saturating_add(needed_for) > watermark);
         self.settled = self.settled.max(watermark);
     }
 
@@ -90,30 +91,22 @@ impl UserQueries {
         results: &BTreeMap<(usize, i64), (RecordBatch, RecordBatch)>,
         watermark: i64,
     ) -> Result<Vec<(String, RecordBatch)>, RuntimeError> {
-        let blocks: Vec<SharedBlock> = self
-            .kept
-            .iter()
-            .map(|(_, block)| block)
-            .chain(waiting)
-            .map(Arc::clone)
-            .collect();
+        let waiting: Vec<TimedBlock> = waiting.iter().filter_map(TimedBlock::new).collect();
+        let blocks: Vec<&TimedBlock> = self.kept.iter().chain(&waiting).collect();
         let mut closed: BTreeSet<(i64, usize, i64)> = BTreeSet::new();
-        for (kind, window) in plan
-            .windows
-            .iter()
-            .enumerate()
-            .filter(|(kind, _)| self.queries.iter().any(|query| query.window == *kind))
-        {
-            let of_kind = results
+        for (kind, window) in plan.windows.iter().enumerate() {
+            if !self.queries.iter().any(|query| query.window == kind) {
+                continue;
+            }
+            let ended_by = |watermark: i64| window.last_ended_by(watermark.saturating_sub(plan.time.allowed_lateness));
+            let closing = ended_by(self.settled).saturating_add(1)..=ended_by(watermark);
+            let with_results = results
                 .keys()
-                .filter(|(its_kind, _)| *its_kind == kind)
+                .filter(|(its_kind, index)| *its_kind == kind && closing.contains(index))
                 .map(|(_, index)| *index);
-            let with_events = windows_with_events(&blocks, window);
-            for index in of_kind.chain(with_events) {
-                let closes = window.end(index).saturating_add(plan.time.allowed_lateness);
-                if closes > self.settled && closes <= watermark {
-                    closed.insert((window.end(index), kind, index));
-                }
+            let with_events = windows_with_events(&blocks, window, &closing);
+            for index in with_results.chain(with_events) {
+                closed.insert((window.end(index), kind, index));
             }
         }
         self.settled = self.settled.max(watermark);
@@ -127,7 +120,9 @@ impl UserQueries {
         for (end, kind, index) in closed {
             let start = plan.windows.get(kind).map_or(end, |window| window.start(index));
             let statistics = results.get(&(kind, index)).cloned().unwrap_or_else(empty);
-            rows.extend(self.run(&blocks, kind, (start, end), &statistics)?);
+            for (query, batch) in self.run(&blocks, kind, (start, end), &statistics)? {
+                rows.push((query, with_window(&batch, start, end)?));
+            }
         }
         Ok(rows)
     }
@@ -135,7 +130,7 @@ impl UserQueries {
     /// Runs the queries of a kind over the window `[start, end)`.
     fn run(
         &self,
-        blocks: &[SharedBlock],
+        blocks: &[&TimedBlock],
         kind: usize,
         (start, end): (i64, i64),
         (counts, statistics): &(RecordBatch, RecordBatch),
@@ -144,12 +139,7 @@ impl UserQueries {
             (Table::AssignmentCounts, counts.clone()),
             (Table::MetricStats, statistics.clone()),
         ];
-        for event_type in EventType::ALL {
-            tables.push((
-                Table::of_event(*event_type),
-                window_rows(blocks, *event_type, kind, start, end)?,
-            ));
-        }
+        tables.extend(window_rows(blocks, kind, start, end)?);
         let of_kind = self.queries.iter().filter(|query| query.window == kind);
         let rows = of_kind.map(|query| {
             let rows = self
@@ -162,6 +152,22 @@ impl UserQueries {
     }
 }
 
+/// Rows with the window that they are of, `window_start` and `window_end`, where the query has no such columns itself.
+fn with_window(rows: &RecordBatch, start: i64, end: i64) -> Result<RecordBatch, RuntimeError> {
+    let mut fields: Vec<FieldRef> = Vec::new();
+    let mut columns: Vec<ArrayRef> = Vec::new();
+    for (name, time) in [("window_start", start), ("window_end", end)] {
+        if rows.schema().column_with_name(name).is_none() {
+            let times = TimestampMicrosecondArray::from_value(time, rows.num_rows()).with_timezone("UTC");
+            fields.push(Arc::new(Field::new(name, times.data_type().clone(), false)));
+            columns.push(Arc::new(times));
+        }
+    }
+    fields.extend(rows.schema().fields().iter().cloned());
+    columns.extend(rows.columns().iter().cloned());
+    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
+}
+
 fn failed(query: &UserQuery, source: QueryError) -> RuntimeError {
     RuntimeError::Query {
         name: query.name.clone(),
@@ -169,55 +175,84 @@ fn failed(query: &UserQuery, source: QueryError) -> RuntimeError {
     }
 }
 
-/// The windows of a kind that an event of these blocks lies in.
-fn windows_with_events(blocks: &[SharedBlock], window: &WindowPlan) -> BTreeSet<i64> {
-    let mut indices = BTreeSet::new();
-    for block in blocks {
-        for record in block.records.iter().filter(|record| record.slice != NO_SLICE) {
-            indices.extend(
-                window.first_ending_after(record.time)..=window.last_starting_before(record.time.saturating_add(1)),
-            );
-        }
-    }
-    indices
+/// A block whose records count, with the least and the greatest event time among them.
+struct TimedBlock {
+    first: i64,
+    last: i64,
+    block: SharedBlock,
 }
 
-/// The events of a type in `[start, end)` that were not late for it.
+impl TimedBlock {
+    /// None where no record counts.
+    fn new(block: &SharedBlock) -> Option<Self> {
+        let times = || counted(block).map(|(_, record)| record.time);
+        Some(TimedBlock {
+            first: times().min()?,
+            last: times().max()?,
+            block: Arc::clone(block),
+        })
+    }
+}
+
+/// The records of a block that count, each with its index.
+fn counted(block: &Block) -> impl Iterator<Item = (u32, &RecordMeta)> {
+    (0u32..)
+        .zip(&block.records)
+        .filter(|(index, record)| record.slice != NO_SLICE && !block.is_dropped(*index))
+}
+
+/// Those windows of `closing` that an event of these blocks lies in.
+fn windows_with_events(blocks: &[&TimedBlock], window: &WindowPlan, closing: &RangeInclusive<i64>) -> Vec<i64> {
+    let mut runs = IndexRuns::default();
+    if closing.is_empty() {
+        return Vec::new();
+    }
+    let windows_of = |from: i64, to: i64| {
+        let first = window.first_ending_after(from).max(*closing.start());
+        let last = window.last_starting_before(to.saturating_add(1)).min(*closing.end());
+        (first, last)
+    };
+    for block in blocks {
+        let (first, last) = windows_of(block.first, block.last);
+        if first > last {
+            continue;
+        }
+        for (_, record) in counted(&block.block) {
+            let (first, last) = windows_of(record.time, record.time);
+            runs.insert(first, last);
+        }
+    }
+    runs.indices().collect()
+}
+
+/// The events of each type in `[start, end)` that were not late for it.
 fn window_rows(
-    blocks: &[SharedBlock],
-    event_type: EventType,
+    blocks: &[&TimedBlock],
     kind: usize,
     start: i64,
     end: i64,
-) -> Result<RecordBatch, RuntimeError> {
-    let schema = Table::of_event(event_type).schema();
-    let mut parts = Vec::new();
-    for block in blocks {
-        let Some(columns) = block.columns_of(event_type) else {
-            continue;
+) -> Result<Vec<(Table, RecordBatch)>, RuntimeError> {
+    let mut parts: BTreeMap<Table, Vec<RecordBatch>> = BTreeMap::new();
+    for TimedBlock { block, .. } in blocks.iter().filter(|block| block.first < end && block.last >= start) {
+        let is_late = |late: &&LateRecord| {
+            late.window.map(usize::from) == Some(kind) && late.window_end.is_some_and(|last| last >= end)
         };
-        let late: HashSet<u32> = block
-            .late
-            .iter()
-            .filter(|late| {
-                late.window.map(usize::from) == Some(kind) && late.window_end.is_some_and(|last| last >= end)
-            })
-            .map(|late| late.record)
-            .collect();
-        let rows: Vec<u32> = (0u32..)
-            .zip(&block.records)
-            .filter(|(index, record)| {
-                record.event_type == event_type
-                    && record.slice != NO_SLICE
-                    && (start..end).contains(&record.time)
-                    && !late.contains(index)
-                    && !block.is_dropped(*index)
-            })
-            .map(|(_, record)| record.row)
-            .collect();
-        if !rows.is_empty() {
-            parts.push(take_record_batch(&columns.batch, &UInt32Array::from(rows))?);
+        let late: HashSet<u32> = block.late.iter().filter(is_late).map(|late| late.record).collect();
+        let mut rows: BTreeMap<EventType, Vec<u32>> = BTreeMap::new();
+        for (index, record) in counted(block) {
+            if (start..end).contains(&record.time) && !late.contains(&index) {
+                rows.entry(record.event_type).or_default().push(record.row);
+            }
+        }
+        for (event_type, rows) in rows {
+            if let Some(columns) = block.columns_of(event_type) {
+                let rows = take_record_batch(&columns.batch, &UInt32Array::from(rows))?;
+                parts.entry(Table::of_event(event_type)).or_default().push(rows);
+            }
         }
     }
-    Ok(concat_batches(&schema, &parts)?)
+    let tables = parts
+        .into_iter()
+        .map(|(table, parts)| Ok((table, concat_batches(&table.schema(), &parts)?)));
+    tables.collect()
 }

@@ -9,8 +9,6 @@ use std::io::Read as _;
 use std::time::Instant;
 
 use backplane_config::StorageUrl;
-use datafusion::execution::context::SQLOptions;
-use datafusion::prelude::DataFrame;
 use futures::StreamExt as _;
 
 use super::{Context, load};
@@ -89,7 +87,6 @@ async fn answer(lake: &OpenLake, query: &str, format: RowFormat, context: &Conte
     let started = Instant::now();
     let explain = |error| CliError::from(lake.catalogue.explain(&error));
     let frame = lake.catalogue.query(query).await?;
-    refuse_writing(&frame)?;
     let mut batches = frame.execute_stream().await.map_err(explain)?;
     let mut writer = RowWriter::new(
         format,
@@ -108,16 +105,4 @@ async fn answer(lake: &OpenLake, query: &str, format: RowFormat, context: &Conte
         context.note(&format!("({}, {})", counted(count, "row"), duration(started.elapsed())));
     }
     Ok(())
-}
-
-/// A lake is written by jobs alone.
-fn refuse_writing(frame: &DataFrame) -> Result<(), CliError> {
-    let allowed = SQLOptions::new().with_allow_dml(false);
-    allowed.verify_plan(frame.logical_plan()).map_err(|_| {
-        CliError::Query(backplane_queries::QueryError::Invalid {
-            message: "tables are only read here; jobs write them, and --format writes rows to files".to_owned(),
-            position: None,
-            suggestion: None,
-        })
-    })
 }
