@@ -13,6 +13,7 @@ pub mod conformance;
 mod error;
 pub mod lines;
 pub mod memory;
+pub mod places;
 mod sink;
 mod source;
 

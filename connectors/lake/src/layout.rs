@@ -1,5 +1,7 @@
 //! How the engine's tables lie in a lake: their columns, their partitions, how their files are encoded.
 
+use std::path::{Path, PathBuf};
+
 use arrow::array::{AsArray, UInt32Array};
 use arrow::compute::take_record_batch;
 use arrow::datatypes::{DataType, TimestampMicrosecondType};
@@ -50,6 +52,18 @@ impl Day {
         let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
         Some(Self(date.signed_duration_since(NaiveDate::default()).num_days()))
     }
+}
+
+/// A name for each kind of file that a lake has, in each of its tables: paths from the lake's folder on, as examples of all of that kind.
+pub fn kinds_of_files() -> impl Iterator<Item = PathBuf> {
+    let kinds = [
+        format!("{EVENT_DATE}={}/part-0.zstd.parquet", Day(0).text()),
+        "_delta_log/00000000000000000000.json".to_owned(),
+        "_delta_log/00000000000000000000.checkpoint.parquet".to_owned(),
+        "_delta_log/_last_checkpoint".to_owned(),
+    ];
+    let of_table = move |table: &Table| kinds.clone().map(|kind| Path::new(table.name()).join(kind));
+    Table::ALL.iter().flat_map(of_table)
 }
 
 /// The column whose date is the partition; none where rows have no time of their own and the date of writing is taken.

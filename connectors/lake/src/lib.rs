@@ -33,7 +33,7 @@ mod writer;
 
 pub use config::LakeOptions;
 pub use error::LakeError;
-pub use layout::{EVENT_DATE, delta_schema};
+pub use layout::{EVENT_DATE, delta_schema, kinds_of_files};
 pub use reader::Lake;
 pub use sink::LakeSink;
 pub use source::LakeSource;

@@ -1,10 +1,11 @@
 //! Where a lake and its tables are.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use backplane_connector_api::places::resolved;
 use backplane_events::Table;
-use deltalake_core::DeltaTable;
 use deltalake_core::logstore::{StorageConfig, logstore_for};
+use deltalake_core::{DeltaTable, DeltaTableError};
 use url::Url;
 
 use crate::LakeError;
@@ -28,21 +29,24 @@ impl Location {
         if text.is_empty() {
             return Err(bad("it is empty"));
         }
-        let mut url = if text.contains("://") {
+        let url = if text.contains("://") {
             Url::parse(text).map_err(|error| bad(&error.to_string()))?
         } else {
-            let path = std::path::absolute(text).map_err(|error| bad(&error.to_string()))?;
-            Url::from_directory_path(path).map_err(|()| bad("it is not a path"))?
+            refuse_lookalikes(text).map_err(|reason| bad(&reason))?;
+            folder_url(Path::new(text)).map_err(|reason| bad(&reason))?
         };
-        if url.scheme() == "file" && url.to_file_path().is_err() {
-            return Err(bad("a file URL has three slashes, file:///folder"));
+        if url.scheme() != "file" {
+            return Ok(Self {
+                text: text.to_owned(),
+                url: with_slash(url),
+            });
         }
-        if !url.path().ends_with('/') {
-            url.set_path(&format!("{}/", url.path()));
-        }
+        let folder = url
+            .to_file_path()
+            .map_err(|()| bad("a file URL has three slashes, file:///folder"))?;
         Ok(Self {
             text: text.to_owned(),
-            url,
+            url: folder_url(&folder).map_err(|reason| bad(&reason))?,
         })
     }
 
@@ -72,14 +76,51 @@ impl Location {
             .url
             .join(&format!("{}/", table.name()))
             .map_err(|error| bad(error.to_string()))?;
-        let log_store = logstore_for(&url, StorageConfig::default()).map_err(|_| {
-            bad(format!(
+        let log_store = logstore_for(&url, StorageConfig::default()).map_err(|error| match error {
+            DeltaTableError::InvalidTableLocation(_) if url.scheme() != "file" => bad(format!(
                 "{}:// is not a kind of storage that this build can use",
                 url.scheme()
-            ))
+            )),
+            error => bad(error.to_string()),
         })?;
         Ok(DeltaTable::new(log_store))
     }
+}
+
+/// Refuses what would make a folder of a name that nobody means.
+fn refuse_lookalikes(text: &str) -> Result<(), String> {
+    if text == "~" || text.starts_with("~/") {
+        return Err("~ is the home folder in a shell only; write the folder out".to_owned());
+    }
+    if text.starts_with("file:") {
+        return Err("a file URL has three slashes, file:///folder".to_owned());
+    }
+    Ok(())
+}
+
+/// The URL of a local folder, which need not exist; `..` and links are resolved, because URLs know neither.
+fn folder_url(folder: &Path) -> Result<Url, String> {
+    let place = resolved(folder);
+    // the libraries below undo the encoding of these twice, and would write beside the folder
+    if let Some(character) = place
+        .to_string_lossy()
+        .chars()
+        .find(|character| ['%', '\\'].contains(character))
+    {
+        return Err(format!(
+            "the names of Delta tables' folders cannot have a {character}, as {} has",
+            place.display()
+        ));
+    }
+    Url::from_directory_path(&place).map_err(|()| format!("{} is not an absolute path", place.display()))
+}
+
+/// So that the names of tables can be joined to it.
+fn with_slash(mut url: Url) -> Url {
+    if !url.path().ends_with('/') {
+        url.set_path(&format!("{}/", url.path()));
+    }
+    url
 }
 
 #[cfg(test)]
@@ -92,6 +133,25 @@ mod tests {
         let url = Location::parse("file:///data/a%20lake/").unwrap();
         assert_eq!(path.url, url.url);
         assert_eq!(path.folder().unwrap(), PathBuf::from("/data/a lake"));
+        assert_eq!(path.text(), "/data/a lake");
+    }
+
+    #[test]
+    fn a_folder_is_the_same_by_every_path_that_leads_to_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let written = |path: &str| dir.path().join(path).display().to_string();
+        let lake = Location::parse(&written("lake")).unwrap();
+        for same in ["lake/", "./lake", "no/../lake", "lake/new/.."] {
+            let same = Location::parse(&written(same)).unwrap();
+            assert_eq!((&same.url, same.folder()), (&lake.url, lake.folder()));
+            assert!(same.delta_table(Table::Looks).is_ok());
+        }
+        assert!(
+            Location::parse("../no-such-lake")
+                .unwrap()
+                .delta_table(Table::Looks)
+                .is_ok()
+        );
     }
 
     #[test]
@@ -99,6 +159,11 @@ mod tests {
         for (text, reason) in [
             ("", "it is empty"),
             ("file://lake", "a file URL has three slashes"),
+            ("file:lake", "a file URL has three slashes"),
+            ("~/lake", "~ is the home folder in a shell only; write the folder out"),
+            ("a%20lake", "cannot have a %, as /"),
+            ("file:///a%2520lake", "cannot have a %, as /a%20lake has"),
+            ("a\\lake", "cannot have a \\, as /"),
             ("s3://", ""),
         ] {
             let refused = Location::parse(text).and_then(|location| location.delta_table(Table::Looks));
