@@ -1,12 +1,15 @@
 //! Bytes as they are read, cut into blocks of complete lines.
 
 use backplane_connector_api::{Block, BlockData, Position, lines};
+use backplane_events::MAX_LINE_BYTES;
 use bytes::Bytes;
 
-/// A line longer than this is given cut short, so that its decoder can refuse it: nothing else may hold so much memory.
-pub(crate) const LONGEST_LINE: usize = 64 << 20;
-/// How much of a line that is too long is given.
-const SHOWN_OF_A_LONG_LINE: usize = 64 << 10;
+/// What is held of a line at most: enough for the decoder to see that it is too long, however it ends.
+const MOST_OF_A_LINE: usize = MAX_LINE_BYTES + "\r".len() + 1;
+/// How much is read at a time of a line that is longer than a block.
+const LONG_STEP: usize = 8 << 20;
+/// The byte order mark, which some programs put at the beginning of a text.
+const MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// Read bytes that are not yet given out, and where they are.
 #[derive(Debug)]
@@ -15,9 +18,9 @@ pub(crate) struct Blocks {
     bytes: Vec<u8>,
     /// The position of the first byte.
     at: Position,
-    /// Bytes of the first line that were dropped because the line is too long; they were after the part that is shown.
+    /// Bytes of the first line that were dropped because the line is too long; they were after the part that is held.
     dropped: u64,
-    longest_line: usize,
+    most_of_a_line: usize,
 }
 
 impl Blocks {
@@ -27,7 +30,7 @@ impl Blocks {
             bytes: Vec::new(),
             at,
             dropped: 0,
-            longest_line: LONGEST_LINE,
+            most_of_a_line: MOST_OF_A_LINE,
         }
     }
 
@@ -41,6 +44,11 @@ impl Blocks {
         self.bytes.len()
     }
 
+    /// How many bytes to hold next, if what is held is less than a line.
+    pub(crate) fn wanted_of_a_long_line(&self) -> usize {
+        self.held() + self.held().clamp(4096, LONG_STEP)
+    }
+
     /// How many bytes of input were read, given out or not.
     pub(crate) fn end_of_input(&self) -> u64 {
         self.at.offset + self.dropped + self.bytes.len() as u64
@@ -52,7 +60,7 @@ impl Blocks {
             return self.long_line();
         }
         match lines::complete(&self.bytes) {
-            0 if self.bytes.len() > self.longest_line => {
+            0 if self.bytes.len() > self.most_of_a_line => {
                 self.drop_the_rest();
                 None
             }
@@ -79,6 +87,13 @@ impl Blocks {
         let start = self.at.clone();
         self.at.offset += data.len() as u64;
         self.at.line += lines::count(&data);
+        self.block(data, start)
+    }
+
+    /// A block from `start` to where we are.
+    fn block(&self, data: Bytes, start: Position) -> Block {
+        let has_mark = start.offset == 0 && data.starts_with(MARK);
+        let data = if has_mark { data.slice(MARK.len()..) } else { data };
         Block {
             data: BlockData::Lines(data),
             start,
@@ -88,16 +103,15 @@ impl Blocks {
 
     /// Forgets what was read of a line that is too long, except for its beginning.
     fn drop_the_rest(&mut self) {
-        self.dropped += self.bytes.len().saturating_sub(SHOWN_OF_A_LONG_LINE) as u64;
-        self.bytes.truncate(SHOWN_OF_A_LONG_LINE);
-        self.bytes.shrink_to_fit();
+        self.dropped += self.bytes.len().saturating_sub(self.most_of_a_line) as u64;
+        self.bytes.truncate(self.most_of_a_line);
     }
 
     /// The end of a line that is too long, if it has been read by now.
     fn long_line(&mut self) -> Option<Block> {
-        let unseen = self.bytes.get(SHOWN_OF_A_LONG_LINE..).unwrap_or_default();
+        let unseen = self.bytes.get(self.most_of_a_line..).unwrap_or_default();
         match memchr::memchr(b'\n', unseen) {
-            Some(end) => Some(self.cut_long(SHOWN_OF_A_LONG_LINE + end, 1)),
+            Some(end) => Some(self.cut_long(self.most_of_a_line + end, 1)),
             None => {
                 self.drop_the_rest();
                 None
@@ -112,19 +126,10 @@ impl Blocks {
         let start = self.at.clone();
         self.at.offset += self.dropped + line.len() as u64;
         self.at.line += 1;
-        tracing::warn!(
-            line = self.at.line,
-            bytes = self.at.offset - start.offset,
-            "a line is too long and was cut short"
-        );
         self.dropped = 0;
-        line.truncate(SHOWN_OF_A_LONG_LINE);
+        line.truncate(self.most_of_a_line);
         line.push(b'\n');
-        Block {
-            data: BlockData::Lines(line.into()),
-            start,
-            end: self.at.clone(),
-        }
+        self.block(line.into(), start)
     }
 }
 
@@ -160,19 +165,29 @@ mod tests {
     }
 
     #[test]
+    fn a_byte_order_mark_is_passed_over_at_the_beginning_only() {
+        let mut blocks = Blocks::at(Position::default());
+        blocks.input().extend_from_slice("\u{feff}one\n".as_bytes());
+        let block = blocks.complete_lines().unwrap();
+        assert_eq!((text(&block), block.end.offset, block.end.line), (&b"one\n"[..], 7, 1));
+        blocks.input().extend_from_slice("\u{feff}two\n".as_bytes());
+        assert_eq!(text(&blocks.complete_lines().unwrap()), "\u{feff}two\n".as_bytes());
+    }
+
+    #[test]
     fn a_line_that_is_too_long_is_cut_short_and_the_next_one_is_whole() {
         let mut blocks = Blocks {
-            longest_line: 100_000,
+            most_of_a_line: 100_000,
             ..Blocks::at(Position::default())
         };
         for _ in 0..5 {
             blocks.input().extend_from_slice(&[b'x'; 60_000]);
             assert!(blocks.complete_lines().is_none());
-            assert!(blocks.held() <= 160_000);
+            assert!(blocks.held() <= 100_000);
         }
         blocks.input().extend_from_slice(b"x\nnext\n");
         let long = blocks.complete_lines().unwrap();
-        assert_eq!(text(&long).len(), SHOWN_OF_A_LONG_LINE + 1);
+        assert_eq!(text(&long).len(), 100_001);
         assert_eq!((long.end.offset, long.end.line), (300_002, 1));
         assert_eq!(text(&blocks.complete_lines().unwrap()), b"next\n");
     }
@@ -180,7 +195,7 @@ mod tests {
     #[test]
     fn a_line_that_is_too_long_and_has_no_end_is_the_last_one() {
         let mut blocks = Blocks {
-            longest_line: 100_000,
+            most_of_a_line: 100_000,
             ..Blocks::at(Position::default())
         };
         blocks.input().extend_from_slice(&[0; 200_000]);

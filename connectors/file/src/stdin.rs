@@ -189,7 +189,7 @@ impl PartitionReader for StdinReader {
                 }
                 None if self.blocks.held() < wanted => return Ok(Read::Pending),
                 // one line is longer than a block
-                None => wanted = (self.blocks.held() * 2).max(CHUNK),
+                None => wanted = self.blocks.wanted_of_a_long_line(),
             }
         }
     }

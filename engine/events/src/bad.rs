@@ -30,8 +30,8 @@ pub enum BadReason {
     NonFiniteValue,
     /// The event time is too far ahead of the wall clock (told by the job, not by the decoder).
     FutureTimestamp,
-    /// The line ends beyond the size that one block can have ([`MAX_BLOCK_BYTES`](crate::MAX_BLOCK_BYTES)).
-    BlockTooLarge,
+    /// The line has more than [`MAX_LINE_BYTES`](crate::MAX_LINE_BYTES).
+    LineTooLong,
 }
 
 impl BadReason {
@@ -50,7 +50,7 @@ impl BadReason {
         BadReason::UnsupportedSchemaVersion,
         BadReason::NonFiniteValue,
         BadReason::FutureTimestamp,
-        BadReason::BlockTooLarge,
+        BadReason::LineTooLong,
     ];
 
     /// The stable name, in snake case.
@@ -70,7 +70,7 @@ impl BadReason {
             BadReason::UnsupportedSchemaVersion => "unsupported_schema_version",
             BadReason::NonFiniteValue => "non_finite_value",
             BadReason::FutureTimestamp => "future_timestamp",
-            BadReason::BlockTooLarge => "block_too_large",
+            BadReason::LineTooLong => "line_too_long",
         }
     }
 
@@ -94,7 +94,7 @@ pub struct BadRecord {
     pub line: u32,
     /// Where the line begins within the decoded bytes.
     pub offset: usize,
-    /// The line as it came, without its end of line.
+    /// The line as it came, without its end of line; of one that is too long only its beginning.
     pub raw: Vec<u8>,
     /// Why it is bad.
     pub reason: BadReason,

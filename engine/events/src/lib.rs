@@ -37,7 +37,7 @@ mod time;
 
 pub use bad::{BadReason, BadRecord};
 pub use decode::scan::MAX_DEPTH;
-pub use decode::{Decoded, DecodedRecord, Decoder, MAX_BLOCK_BYTES, MAX_EVENT_ID_CHARACTERS};
+pub use decode::{Decoded, DecodedRecord, Decoder, MAX_EVENT_ID_CHARACTERS, MAX_LINE_BYTES};
 pub use encode::{Encoder, EnumSpelling};
 pub use error::EventsError;
 pub use kinds::{AssignmentPolicy, EventType, OutcomeType, Severity, SignalType};

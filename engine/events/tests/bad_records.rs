@@ -2,7 +2,7 @@
 
 mod support;
 
-use backplane_events::{BadReason, MAX_DEPTH};
+use backplane_events::{BadReason, MAX_DEPTH, MAX_LINE_BYTES};
 use support::{decode, envelopes};
 
 const GOOD: &str = r#"{"eventId":"e-1","timestamp":"2026-01-05T09:30:00Z","eventType":"Outcome","schemaVersion":"1.0.0","payload":{"subjectId":"u-1","metricName":"revenue","value":19.99}}"#;
@@ -137,6 +137,56 @@ fn what_is_not_utf_8_is_refused_with_the_place() {
     line.truncate(13);
     line[12] = 0xe2;
     refused(&line, BadReason::InvalidUtf8, "byte 13");
+}
+
+#[test]
+fn many_lines_that_are_not_utf_8_take_no_longer_each_than_few() {
+    let mut block = Vec::new();
+    for _ in 0..100_000 {
+        block.extend_from_slice(b"\xff\r\n");
+        block.extend_from_slice(GOOD.as_bytes());
+        block.extend_from_slice(b"\n\n");
+    }
+    let started = std::time::Instant::now();
+    let decoded = decode(&block);
+    assert_eq!(
+        (decoded.bad.len(), decoded.records.len(), decoded.lines),
+        (100_000, 100_000, 300_000)
+    );
+    assert_eq!((decoded.bad[1].line, &decoded.bad[1].raw[..]), (3, &b"\xff"[..]));
+    // looking at the rest again after each of them would take a hundred times as long
+    assert!(
+        started.elapsed() < std::time::Duration::from_secs(20),
+        "{:?}",
+        started.elapsed()
+    );
+}
+
+#[test]
+fn a_line_of_the_greatest_length_is_read_and_one_byte_more_is_refused() {
+    let filled = |length: usize, ending: &str| {
+        let line = good_but("\"value\"", "\"x\":\"\",\"value\"");
+        let filler = "x".repeat(length - line.len());
+        format!("{}{ending}", line.replacen("\"x\":\"", &format!("\"x\":\"{filler}"), 1))
+    };
+    for ending in ["\n", "\r\n", ""] {
+        let decoded = decode(filled(MAX_LINE_BYTES, ending).as_bytes());
+        assert_eq!((decoded.records.len(), decoded.bad.len()), (1, 0));
+        let decoded = decode(filled(MAX_LINE_BYTES + 1, ending).as_bytes());
+        assert_eq!((decoded.records.len(), decoded.bad.len()), (0, 1));
+        assert_eq!(decoded.bad[0].reason, BadReason::LineTooLong);
+        assert_eq!(
+            decoded.bad[0].raw.len(),
+            64 << 10,
+            "a beginning is enough to find it by"
+        );
+    }
+    let cut = &filled(MAX_LINE_BYTES + 1000, "")[..MAX_LINE_BYTES + 1];
+    assert_eq!(
+        decode(cut.as_bytes()).bad[0].reason,
+        BadReason::LineTooLong,
+        "whatever else is wrong with it"
+    );
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::fs;
 
 use backplane_connector_api::conformance::{self, Record};
 use backplane_connector_api::{BlockData, Position, Read, Source};
+use backplane_events::{BadReason, Decoder, EventTime, MAX_LINE_BYTES};
 use backplane_file::{FileOptions, FileSource};
 
 use crate::{gzip, numbered, read_now, zstandard};
@@ -139,6 +140,44 @@ fn a_line_longer_than_a_block_is_given_whole() {
     let mut reader = source.open(&partition, None).unwrap();
     let (read, _) = read_now(reader.as_mut());
     assert_eq!(read, format!("short\n{long}\nshort\n"));
+}
+
+#[test]
+fn a_line_beyond_the_limit_is_refused_as_too_long_whatever_the_size_of_blocks() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("long.ndjson").display().to_string();
+    let text = |length: usize| format!("{{\"x\":\"{}\"}}", "y".repeat(length - 8));
+    let longest = text(MAX_LINE_BYTES);
+    fs::write(
+        &path,
+        format!("{longest}\r\n{longest} \n{}\nshort\n", text(2 * MAX_LINE_BYTES)),
+    )
+    .unwrap();
+    for block_bytes in [1000, 1 << 20, 1 << 30] {
+        let mut source = source(std::slice::from_ref(&path));
+        let partition = source.discover().unwrap().remove(0);
+        let mut reader = source.open(&partition, None).unwrap();
+        let mut reasons = Vec::new();
+        while let Read::Block(block) = reader.read(block_bytes).unwrap() {
+            let BlockData::Lines(lines) = block.data else {
+                panic!("files hold lines")
+            };
+            let decoded = Decoder::new().decode(&lines, EventTime(0));
+            reasons.extend(
+                decoded
+                    .bad
+                    .iter()
+                    .map(|bad| (block.start.line + u64::from(bad.line), bad.reason)),
+            );
+        }
+        let expected = [
+            (0, BadReason::MissingMember),
+            (1, BadReason::LineTooLong),
+            (2, BadReason::LineTooLong),
+            (3, BadReason::InvalidJson),
+        ];
+        assert_eq!(reasons, expected, "blocks of {block_bytes} bytes");
+    }
 }
 
 #[test]

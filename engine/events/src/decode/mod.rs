@@ -20,8 +20,15 @@ use crate::bad::{BadReason, BadRecord, Fault};
 use crate::columns::EventTables;
 use crate::{EventTime, EventType};
 
-/// The most bytes that one call of [`Decoder::decode`] reads: what the 32-bit offsets of Arrow's text columns reach.
-pub const MAX_BLOCK_BYTES: usize = i32::MAX as usize;
+/// The most bytes of a line, its ending not counted. A longer one is refused, and a source need not hold more of it than shows that.
+pub const MAX_LINE_BYTES: usize = 64 << 20;
+
+/// What is kept of a line that is too long.
+const KEPT_OF_A_LONG_LINE: usize = 64 << 10;
+
+/// The most bytes that one call of [`Decoder::decode`] reads: what the 32-bit offsets of Arrow's text columns reach. Blocks of sources are far
+/// smaller.
+const MAX_BLOCK_BYTES: usize = i32::MAX as usize;
 
 /// The most characters of an event id.
 pub const MAX_EVENT_ID_CHARACTERS: usize = 100;
@@ -77,16 +84,40 @@ struct Block<'a> {
 impl Block<'_> {
     fn refuse(&mut self, start: usize, end: usize, reason: BadReason, detail: String) {
         let raw = self.bytes.get(start..end).unwrap_or_default();
-        let raw = raw.strip_suffix(b"\r").unwrap_or(raw).to_vec();
+        let raw = raw.strip_suffix(b"\r").unwrap_or(raw);
+        let kept = match reason {
+            BadReason::LineTooLong => raw.get(..KEPT_OF_A_LONG_LINE).unwrap_or(raw),
+            _ => raw,
+        };
         self.bad.push(BadRecord {
             line: self.line,
             offset: start,
-            raw,
+            raw: kept.to_vec(),
             reason,
             detail,
         });
         self.line = self.line.saturating_add(1);
     }
+
+    fn refuse_too_long(&mut self, start: usize, end: usize) {
+        let detail = format!("the line has more than {MAX_LINE_BYTES} bytes; only its beginning is kept");
+        self.refuse(start, end, BadReason::LineTooLong, detail);
+    }
+
+    /// Of a line that is too long nothing else is said: it may have been cut on its way here.
+    fn refuse_unless_too_long(&mut self, start: usize, end: usize, reason: BadReason, detail: String) {
+        if is_too_long(self.bytes, start, end) {
+            self.refuse_too_long(start, end);
+        } else {
+            self.refuse(start, end, reason, detail);
+        }
+    }
+}
+
+/// Whether the line from `start` to its line feed at `end` is longer than a line may be.
+fn is_too_long(bytes: &[u8], start: usize, end: usize) -> bool {
+    let line = bytes.get(start..end).unwrap_or_default();
+    line.strip_suffix(b"\r").unwrap_or(line).len() > MAX_LINE_BYTES
 }
 
 impl Decoder {
@@ -100,8 +131,8 @@ impl Decoder {
         }
     }
 
-    /// Reads `lines`: one record in each line that is not blank, ended by LF or CRLF, the last one perhaps by nothing; a byte order mark
-    /// at the start is passed over. Whatever the bytes are, each line is in the result once or blank.
+    /// Reads `lines`: one record in each line that is not blank, ended by LF or CRLF, the last one perhaps by nothing. A byte order mark is no
+    /// part of a line: who knows where the stream begins leaves it out. Whatever the bytes are, each line is in the result once or blank.
     pub fn decode(&mut self, lines: &[u8], ingest_time: EventTime) -> Decoded {
         let readable = readable_length(lines, MAX_BLOCK_BYTES);
         let mut block = Block {
@@ -110,15 +141,10 @@ impl Decoder {
             bad: Vec::new(),
             line: 0,
         };
-        let mut start = if lines.starts_with(b"\xEF\xBB\xBF") { 3 } else { 0 };
-        while let Some(rest) = lines.get(start..readable).filter(|rest| !rest.is_empty()) {
-            start = match simdutf8::basic::from_utf8(rest) {
-                Ok(text) => {
-                    self.read_lines(text, start, &mut block);
-                    readable
-                }
-                Err(_) => self.read_to_invalid_line(rest, start, &mut block),
-            };
+        let within = lines.get(..readable).unwrap_or_default();
+        match simdutf8::basic::from_utf8(within) {
+            Ok(text) => self.read_lines(text, 0, &mut block),
+            Err(_) => self.read_one_by_one(within, &mut block),
         }
         refuse_unreadable(lines, readable, &mut block);
         self.records = block.records.len();
@@ -130,20 +156,24 @@ impl Decoder {
         }
     }
 
-    /// Reads the lines before the first one that is not UTF-8 and refuses that one; gives the start of the next.
-    fn read_to_invalid_line(&mut self, rest: &[u8], start: usize, block: &mut Block<'_>) -> usize {
-        let valid = rest.utf8_chunks().next().map_or("", |chunk| chunk.valid());
-        let line_start = valid.rfind('\n').map_or(0, |at| at + 1);
-        self.read_lines(valid.get(..line_start).unwrap_or_default(), start, block);
-        let line_end = line_end(rest, valid.len());
-        let place = valid.len() - line_start + 1;
-        block.refuse(
-            start + line_start,
-            start + line_end,
-            BadReason::InvalidUtf8,
-            format!("byte {place} of the line is not UTF-8; write the record in UTF-8"),
-        );
-        start + line_end + 1
+    /// Reads lines of which some are not UTF-8, each by itself, so that none is looked at twice however many are bad.
+    fn read_one_by_one(&mut self, lines: &[u8], block: &mut Block<'_>) {
+        let mut start = 0;
+        while start < lines.len() {
+            let end = line_end(lines, start);
+            let line = lines.get(start..end).unwrap_or_default();
+            match std::str::from_utf8(line) {
+                // not even a blank line is left out of the count
+                Ok("") => block.line = block.line.saturating_add(1),
+                Ok(text) => self.read_lines(text, start, block),
+                Err(error) => {
+                    let place = error.valid_up_to() + 1;
+                    let detail = format!("byte {place} of the line is not UTF-8; write the record in UTF-8");
+                    block.refuse_unless_too_long(start, end, BadReason::InvalidUtf8, detail);
+                }
+            }
+            start = end + 1;
+        }
     }
 
     /// Reads lines of valid UTF-8 that begin at `base` in the block.
@@ -158,6 +188,10 @@ impl Decoder {
                 continue;
             }
             match self.scanner.scan(text, first) {
+                Ok(end) if end - pos > MAX_LINE_BYTES && is_too_long(bytes, pos, end) => {
+                    block.refuse_too_long(base + pos, base + end);
+                    pos = end + 1;
+                }
                 Ok(end) => {
                     match self.append(text) {
                         Ok((event_type, row)) => {
@@ -175,7 +209,7 @@ impl Decoder {
                 Err(syntax) => {
                     let end = line_end(bytes, syntax.at.max(pos));
                     let fault = syntax_fault(text, pos, *syntax);
-                    block.refuse(base + pos, base + end, fault.reason, fault.detail);
+                    block.refuse_unless_too_long(base + pos, base + end, fault.reason, fault.detail);
                     pos = end + 1;
                 }
             }
@@ -204,7 +238,7 @@ fn refuse_unreadable(lines: &[u8], mut start: usize, block: &mut Block<'_>) {
     while start < lines.len() {
         let end = line_end(lines, start);
         let detail = format!("the line ends beyond the {MAX_BLOCK_BYTES} bytes of one block; read smaller blocks");
-        block.refuse(start, end, BadReason::BlockTooLarge, detail);
+        block.refuse(start, end, BadReason::LineTooLong, detail);
         start = end + 1;
     }
 }
@@ -275,7 +309,7 @@ mod tests {
             .map(|bad| (bad.line, bad.offset, bad.raw.as_slice()))
             .collect();
         assert_eq!(seen, [(1, 4, &b"two"[..]), (2, 9, b""), (3, 10, b"four")]);
-        assert!(block.bad.iter().all(|bad| bad.reason == BadReason::BlockTooLarge));
+        assert!(block.bad.iter().all(|bad| bad.reason == BadReason::LineTooLong));
         assert_eq!(block.line, 4);
     }
 }
