@@ -24,6 +24,7 @@ mod error;
 mod health;
 mod identity;
 mod json;
+mod patterns;
 mod reader;
 mod sink;
 mod source;

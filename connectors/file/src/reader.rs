@@ -10,7 +10,7 @@ use crate::FileError;
 use crate::blocks::Blocks;
 use crate::decompress::Format;
 use crate::identity::{self, Identity};
-use crate::source::Known;
+use crate::source::{Extent, Known};
 
 /// What skipping to a position in compressed text reads at a time.
 const SKIP_STEP: u64 = 1 << 20;
@@ -19,7 +19,9 @@ const SKIP_STEP: u64 = 1 << 20;
 pub(crate) struct FileReader {
     connector: String,
     path: PathBuf,
-    follow: bool,
+    extent: Extent,
+    /// The offset at which reading stops, if the file has not ended there.
+    limit: u64,
     identity: Identity,
     format: Format,
     input: Input,
@@ -51,7 +53,7 @@ impl FileReader {
     pub(crate) fn open(
         connector: &str,
         known: &Known,
-        follow: bool,
+        extent: Extent,
         from: Option<&Position>,
     ) -> Result<Self, FileError> {
         let path = known.path.clone();
@@ -97,7 +99,11 @@ impl FileReader {
         Ok(Self {
             connector: connector.to_owned(),
             path,
-            follow,
+            extent,
+            limit: match (extent, known.format) {
+                (Extent::UntilNow, Format::Plain) => known.length,
+                _ => u64::MAX,
+            },
             identity,
             format: known.format,
             input,
@@ -109,25 +115,24 @@ impl FileReader {
     /// Reads until `max_bytes` are held or the input ends; says whether it ended.
     fn fill(&mut self, max_bytes: usize) -> io::Result<bool> {
         let wanted = max_bytes.saturating_sub(self.blocks.held());
+        let most = self.limit.saturating_sub(self.blocks.end_of_input()).min(wanted as u64);
         let buffer = self.blocks.input();
         buffer.reserve(wanted);
         let read = match &mut self.input {
-            Input::Plain(file) => file.take(wanted as u64).read_to_end(buffer)?,
-            Input::Decompressed(text) => text.take(wanted as u64).read_to_end(buffer)?,
+            Input::Plain(file) => file.take(most).read_to_end(buffer)?,
+            Input::Decompressed(text) => text.take(most).read_to_end(buffer)?,
         };
         Ok(read < wanted)
     }
 
     /// What reading came to once the input has nothing more.
     fn at_end(&mut self) -> Result<Read, FileError> {
-        if !self.follow {
-            self.state = State::Ended;
-            return Ok(self.blocks.everything().map_or(Read::End, Read::Block));
-        }
-        if let Some(block) = self.blocks.complete_lines() {
-            return Ok(Read::Block(block));
-        }
-        if let Input::Plain(file) = &self.input {
+        if self.extent == Extent::Growing
+            && let Input::Plain(file) = &self.input
+        {
+            if let Some(block) = self.blocks.complete_lines() {
+                return Ok(Read::Block(block));
+            }
             let metadata = file.metadata().map_err(|error| FileError::reading(&self.path, error))?;
             let position = self.blocks.end_of_input();
             if metadata.len() < position {
@@ -139,14 +144,24 @@ impl FileReader {
             }
             let nothing_can_come = metadata.len() == position && identity::is_deleted(&metadata);
             self.state = if nothing_can_come { State::Ended } else { State::Waiting };
-        } else {
-            // a compressed file is complete, it does not grow
-            self.state = State::Ended;
-            if let Some(block) = self.blocks.everything() {
-                return Ok(Read::Block(block));
-            }
+            return Ok(Read::Pending);
         }
-        Ok(Read::Pending)
+        self.state = State::Ended;
+        Ok(self.ended())
+    }
+
+    /// What there is to give of a file that has ended.
+    fn ended(&mut self) -> Read {
+        let left = match (self.extent, self.format) {
+            // the last line is not finished
+            (Extent::Growing | Extent::UntilNow, Format::Plain) => self.blocks.complete_lines(),
+            _ => self.blocks.everything(),
+        };
+        match left {
+            Some(block) => Read::Block(block),
+            None if self.extent == Extent::Growing => Read::Pending,
+            None => Read::End,
+        }
     }
 
     /// Sees whether a file that has waited is still the one whose beginning was read: it may have been cut and written anew, past the
@@ -210,7 +225,7 @@ impl FileReader {
                 return Ok(Read::Block(block));
             }
             // one line is longer than a block
-            wanted = (self.blocks.held() * 2).max(4096);
+            wanted = self.blocks.wanted_of_a_long_line();
         }
     }
 }
@@ -219,9 +234,8 @@ impl PartitionReader for FileReader {
     fn read(&mut self, max_bytes: usize) -> Result<Read, ConnectorError> {
         match &self.state {
             State::Reading | State::Waiting => self.next(max_bytes).map_err(|error| error.of(&self.connector)),
-            State::Ended if self.follow => Ok(Read::Pending),
             // a line that is too long can leave something behind it
-            State::Ended => Ok(self.blocks.everything().map_or(Read::End, Read::Block)),
+            State::Ended => Ok(self.ended()),
             State::Damaged(message) => match self.blocks.complete_lines() {
                 Some(block) => Ok(Read::Block(block)),
                 None => Err(ConnectorError::damaged(&self.connector, message)),

@@ -1,14 +1,16 @@
 //! A set of files as a source.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use backplane_connector_api::{ConnectorError, PartitionId, PartitionReader, Position, Source};
+use backplane_connector_api::{ConnectorError, PartitionId, PartitionReader, Position, Read, Source};
 
 use crate::decompress::Format;
 use crate::health::folder_of;
 use crate::identity::Identity;
+use crate::patterns::{is_pattern, matches};
 use crate::reader::FileReader;
 use crate::{FileError, FileOptions};
 
@@ -18,15 +20,28 @@ use crate::{FileError, FileOptions};
 /// renamed file is not read again and a second name of the same file does not count. Positions are bytes and lines of the decompressed text.
 ///
 /// Files at rest end. Files that are followed never do: an unfinished last line waits for its line feed, a file that got shorter is an
-/// error, and new files that match a pattern are found by the next [`Source::discover`].
+/// error, and new files that match a pattern are found by the next [`Source::discover`]. A compressed file among them is read once nobody has
+/// written to it for five seconds: it cannot be read in part, and its beginning, by which it is known, changes as long as it is short.
 #[derive(Debug)]
 pub struct FileSource {
     name: String,
     options: FileOptions,
+    extent: Extent,
     /// Every file that was ever discovered, where it was seen last.
     known: HashMap<PartitionId, Known>,
     /// The identities in the order in which they were discovered.
     order: Vec<PartitionId>,
+}
+
+/// How far files are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// All that is there: the file is complete.
+    Whole,
+    /// All that is there and all that comes.
+    Growing,
+    /// The complete lines that were there when the file was discovered.
+    UntilNow,
 }
 
 /// A file that was discovered.
@@ -35,52 +50,71 @@ pub(crate) struct Known {
     pub(crate) path: PathBuf,
     pub(crate) identity: Identity,
     pub(crate) format: Format,
+    /// Its length when it was discovered.
+    pub(crate) length: u64,
+    /// Whether it is to be read already if it may still be written to.
+    is_settled: bool,
 }
+
+/// Nobody has written to a compressed file for so long: it is complete.
+const SETTLED_AFTER: Duration = Duration::from_secs(5);
 
 impl FileSource {
     /// A source of these files; `name` is what errors call it.
     #[must_use]
     pub fn new(name: impl Into<String>, options: FileOptions) -> Self {
+        let extent = if options.follow { Extent::Growing } else { Extent::Whole };
         Self {
             name: name.into(),
             options,
+            extent,
             known: HashMap::new(),
             order: Vec::new(),
         }
     }
 
-    /// The files that the paths name now, sorted, each name once.
-    fn paths(&self) -> Result<Vec<PathBuf>, FileError> {
+    /// Reads files that are followed to what is their end when they are discovered first, and ends; an unfinished last line is left unread.
+    #[must_use]
+    pub fn until_now(mut self) -> Self {
+        if self.extent == Extent::Growing {
+            self.extent = Extent::UntilNow;
+        }
+        self
+    }
+
+    /// The files that the paths name now, sorted, each name once, and whether it was a pattern that found them.
+    fn paths(&self) -> Result<Vec<(PathBuf, bool)>, FileError> {
         if self.options.paths.is_empty() {
             return Err(FileError::NoPaths);
         }
         let mut paths = Vec::new();
         for text in &self.options.paths {
             let path = Path::new(text);
-            let is_pattern = text.contains(['*', '?', '[']);
-            if !is_pattern || path.exists() {
-                paths.push(path.to_owned());
+            if !is_pattern(text) {
+                paths.push((path.to_owned(), false));
                 continue;
             }
             let matches = matches(text)?;
             if matches.is_empty() {
-                if !self.options.follow {
+                if self.extent != Extent::Growing {
                     return Err(FileError::NoMatch { pattern: text.clone() });
                 }
                 tracing::debug!(pattern = text, "no file matches yet");
             }
-            paths.extend(matches);
+            paths.extend(matches.into_iter().map(|path| (path, true)));
         }
         paths.sort();
-        paths.dedup();
+        paths.dedup_by(|(path, _), (before, _)| path == before);
         Ok(paths)
     }
 
     /// Looks at the files that there are now and remembers the new ones; gives the identities in the order of their paths.
     fn look(&mut self) -> Result<Vec<PartitionId>, FileError> {
         let mut found = Vec::new();
-        for path in self.paths()? {
-            let Some(known) = self.identify(&path)? else { continue };
+        for (path, was_found) in self.paths()? {
+            let Some(known) = self.identify(&path, was_found)? else {
+                continue;
+            };
             let id = known.identity.partition();
             match self.known.get_mut(&id) {
                 // a second name in the same look is the same file, and the first name stays
@@ -96,15 +130,17 @@ impl FileSource {
         Ok(found)
     }
 
-    /// What the file at `path` is; nothing if it is not to be read yet.
-    fn identify(&self, path: &Path) -> Result<Option<Known>, FileError> {
+    /// What the file at `path` is; nothing if it is not to be read yet, or no longer there.
+    fn identify(&self, path: &Path, was_found: bool) -> Result<Option<Known>, FileError> {
         let follow = self.options.follow;
         let known_before = || self.known.values().any(|known| known.path == path);
         match Known::at(path) {
-            Ok((_, is_settled)) if follow && !is_settled => Ok(None),
-            Ok((known, _)) => Ok(Some(known)),
-            // between a renaming and the next file there may be none
-            Err(FileError::Missing { .. }) if follow && known_before() => Ok(None),
+            // what is compressed can be read whole or not at all, and who reads until now does not come back for it
+            Ok(known) if known.format != Format::Plain && self.extent == Extent::UntilNow => Ok(Some(known)),
+            Ok(known) if follow && !known.is_settled => Ok(None),
+            Ok(known) => Ok(Some(known)),
+            // removed since it was found; or between a renaming and the next file there is none
+            Err(FileError::Missing { .. }) if follow && (was_found || known_before()) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -129,8 +165,10 @@ impl FileSource {
                 .map(|entry| entry.path())
                 .filter(|path| path.is_file())
             {
-                let candidate = Known::at(&path).ok().map(|(known, _)| known);
-                if let Some(known) = candidate.filter(|known| known.identity.partition() == *partition) {
+                if let Some(known) = Known::at(&path)
+                    .ok()
+                    .filter(|known| known.identity.partition() == *partition)
+                {
                     self.known.insert(partition.clone(), known.clone());
                     return Ok(known);
                 }
@@ -144,8 +182,8 @@ impl FileSource {
 }
 
 impl Known {
-    /// The file at `path`, and whether its identity will stay when it grows.
-    fn at(path: &Path) -> Result<(Self, bool), FileError> {
+    /// The file at `path`.
+    fn at(path: &Path) -> Result<Self, FileError> {
         let reading = |error| FileError::reading(path, error);
         let metadata = fs::metadata(path).map_err(reading)?;
         if metadata.is_dir() {
@@ -159,39 +197,28 @@ impl Known {
         let metadata = file.metadata().map_err(reading)?;
         let (identity, head) = Identity::of(&mut file, &metadata).map_err(reading)?;
         let format = Format::of_file(path, head.bytes())?;
-        Ok((
-            Self {
-                path: path.to_owned(),
-                identity,
-                format,
+        Ok(Self {
+            path: path.to_owned(),
+            identity,
+            format,
+            length: metadata.len(),
+            is_settled: match format {
+                Format::Plain => head.is_settled(),
+                _ => is_quiet(&metadata),
             },
-            head.is_settled() || format != Format::Plain,
-        ))
+        })
     }
 
     /// Whether its path still leads to it.
     fn is_there(&self) -> bool {
-        Self::at(&self.path).is_ok_and(|(now, _)| now.identity == self.identity)
+        Self::at(&self.path).is_ok_and(|now| now.identity == self.identity)
     }
 }
 
-/// The files that match a pattern; folders are passed over.
-fn matches(pattern: &str) -> Result<Vec<PathBuf>, FileError> {
-    let entries = glob::glob(pattern).map_err(|error| FileError::BadPattern {
-        pattern: pattern.to_owned(),
-        reason: error.msg.to_owned(),
-    })?;
-    let mut paths = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(|error| FileError::Unreadable {
-            path: error.path().to_owned(),
-            source: std::io::Error::from(error.error().kind()),
-        })?;
-        if !path.is_dir() {
-            paths.push(path);
-        }
-    }
-    Ok(paths)
+/// Whether nobody has written to a file lately. One from the future was given its time, by whoever had written it.
+fn is_quiet(metadata: &Metadata) -> bool {
+    let written = metadata.modified();
+    written.is_ok_and(|time| time.elapsed().unwrap_or(SETTLED_AFTER) >= SETTLED_AFTER)
 }
 
 impl Source for FileSource {
@@ -200,14 +227,17 @@ impl Source for FileSource {
     }
 
     fn is_bounded(&self) -> bool {
-        !self.options.follow
+        self.extent != Extent::Growing
     }
 
     /// Files at rest: in the order of their paths. Followed files: in the order in which they were first seen, also when they have been
     /// renamed since, so that what is left in them is still read.
     fn discover(&mut self) -> Result<Vec<PartitionId>, ConnectorError> {
         let found = self.look().map_err(|error| error.of(&self.name))?;
-        Ok(if self.options.follow { self.order.clone() } else { found })
+        Ok(match self.extent {
+            Extent::Growing => self.order.clone(),
+            Extent::Whole | Extent::UntilNow => found,
+        })
     }
 
     fn describe(&self, partition: &PartitionId) -> String {
@@ -223,10 +253,30 @@ impl Source for FileSource {
         from: Option<&Position>,
     ) -> Result<Box<dyn PartitionReader>, ConnectorError> {
         let known = match self.known.get(partition).filter(|known| known.is_there()) {
-            Some(known) => known.clone(),
-            None => self.find(partition).map_err(|error| error.of(&self.name))?,
+            Some(known) => Ok(known.clone()),
+            None => self.find(partition),
         };
-        let reader = FileReader::open(&self.name, &known, self.options.follow, from);
-        Ok(Box::new(reader.map_err(|error| error.of(&self.name))?))
+        let opened = known.and_then(|known| FileReader::open(&self.name, &known, self.extent, from));
+        match opened {
+            Ok(reader) => Ok(Box::new(reader)),
+            // it might as well have gone before it was discovered
+            Err(FileError::Gone { path } | FileError::Missing { path }) if self.options.follow && from.is_none() => {
+                tracing::warn!(path = %path.display(), "a file was removed before anything of it was read");
+                Ok(Box::new(Removed(self.extent)))
+            }
+            Err(error) => Err(error.of(&self.name)),
+        }
+    }
+}
+
+/// Reads a file that is no longer there.
+struct Removed(Extent);
+
+impl PartitionReader for Removed {
+    fn read(&mut self, _max_bytes: usize) -> Result<Read, ConnectorError> {
+        Ok(match self.0 {
+            Extent::Growing => Read::Pending,
+            Extent::Whole | Extent::UntilNow => Read::End,
+        })
     }
 }

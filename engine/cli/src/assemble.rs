@@ -98,12 +98,11 @@ fn sources(
         }
         // finds what is missing, a folder, or not what its name says, before any sink is touched
         let partitions = source.discover()?;
-        for partition in &partitions {
-            if matches!(declared.kind, SourceKind::File(_)) {
-                places.reads(
-                    format!("source {}", declared.name),
-                    Path::new(&source.describe(partition)),
-                );
+        if let SourceKind::File(file) = &declared.kind {
+            let who = format!("source {}", declared.name);
+            places.reads_matches(&who, FileOptions::at_rest(file.paths.clone()));
+            for partition in &partitions {
+                places.reads(&who, Path::new(&source.describe(partition)));
             }
         }
         sources.push(source);
@@ -115,14 +114,12 @@ fn source(declared: &ConfigSource, manner: Manner) -> Box<dyn Source> {
     let name = declared.name.clone();
     match &declared.kind {
         SourceKind::File(file) => {
-            let follow = file.follow && !manner.until_end;
-            Box::new(FileSource::new(
-                name,
-                FileOptions {
-                    paths: file.paths.clone(),
-                    follow,
-                },
-            ))
+            let options = FileOptions {
+                paths: file.paths.clone(),
+                follow: file.follow,
+            };
+            let source = FileSource::new(name, options);
+            Box::new(if manner.until_end { source.until_now() } else { source })
         }
         SourceKind::Stdin(_) => Box::new(StdinSource::new(name)),
         SourceKind::Lake(lake) => Box::new(LakeSource::new(name, LakeOptions::at(lake.url.as_str()))),
@@ -146,11 +143,16 @@ fn outlets(
     let mut outlets = Vec::new();
     let mut dead_letters = PathBuf::new();
     for sink in declared {
-        if let Some(place) = place(sink) {
-            places.writes(format!("sink {}", sink.name), &place)?;
-            if matches!(sink.kind, SinkKind::Lake(_)) {
-                dead_letters = place.join(Table::DeadLetters.name());
+        let who = format!("sink {}", sink.name);
+        match &sink.kind {
+            SinkKind::Lake(lake) => {
+                if let Some(folder) = lake.url.local_path() {
+                    places.writes_folder(who, &folder, backplane_lake::kinds_of_files())?;
+                    dead_letters = folder.join(Table::DeadLetters.name());
+                }
             }
+            SinkKind::File(file) => places.writes(who, &file.path)?,
+            SinkKind::Terminal(_) => {}
         }
         let mut tables: Vec<Table> = sink.take.iter().flat_map(|take| tables_of(*take)).copied().collect();
         if matches!(sink.kind, SinkKind::Lake(_)) {
@@ -165,7 +167,7 @@ fn outlets(
     }
     if !manner.dead_letters_in_lake {
         let DeadLetter::File(file) = &engine.dead_letter;
-        places.writes("the dead-letter file", &file.path)?;
+        places.writes("the dead-letter file (engine.deadLetter)", &file.path)?;
         let sink = NdjsonSink::new(
             "deadLetter",
             NdjsonOptions {
@@ -190,15 +192,6 @@ fn concrete(sink: &ConfigSink, job: &str, terminal: &Terminal) -> Result<Box<dyn
         )),
         SinkKind::Terminal(_) => Box::new(TerminalSink::new(name, TerminalOptions::default(), terminal.output())),
     })
-}
-
-/// The file or folder that a sink writes.
-fn place(sink: &ConfigSink) -> Option<PathBuf> {
-    match &sink.kind {
-        SinkKind::Lake(lake) => lake.url.local_path(),
-        SinkKind::File(file) => Some(file.path.clone()),
-        SinkKind::Terminal(_) => None,
-    }
 }
 
 /// The tables behind a word of `take`.

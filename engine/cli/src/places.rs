@@ -2,12 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
+use backplane_connector_api::places::resolved;
+use backplane_file::FileOptions;
+
 use crate::exit::CliError;
 
 /// The places that are taken so far.
 #[derive(Debug, Default)]
 pub struct Places {
     taken: Vec<(PathBuf, String)>,
+    /// What is read, now or later, and by whom.
+    matched: Vec<(FileOptions, String)>,
 }
 
 impl Places {
@@ -16,12 +21,54 @@ impl Places {
         self.taken.push((resolved(path), who.into()));
     }
 
-    /// Notes that `who` writes `path`.
+    /// Notes that `who` reads whatever the patterns among these paths match, also what is not there yet.
+    pub fn reads_matches(&mut self, who: impl Into<String>, files: FileOptions) {
+        self.matched.push((files, who.into()));
+    }
+
+    /// Notes that `who` writes files of these names, and no others, in a folder of its own.
     ///
     /// # Errors
-    /// [`CliError::Usage`] if somebody else reads or writes it.
+    /// As of [`Places::writes`].
+    pub fn writes_folder(
+        &mut self,
+        who: impl Into<String>,
+        folder: &Path,
+        names: impl IntoIterator<Item = PathBuf>,
+    ) -> Result<(), CliError> {
+        let who = who.into();
+        for name in names {
+            self.refuse_matched(&who, &folder.join(name))?;
+        }
+        self.take(who, folder)
+    }
+
+    /// Notes that `who` writes the file `path`.
+    ///
+    /// # Errors
+    /// [`CliError::Usage`] if somebody else reads or writes it, or will.
     pub fn writes(&mut self, who: impl Into<String>, path: &Path) -> Result<(), CliError> {
-        let (who, place) = (who.into(), resolved(path));
+        let who = who.into();
+        self.refuse_matched(&who, path)?;
+        self.take(who, path)
+    }
+
+    /// A job that reads what it writes would never come to an end, and its next run would begin with it.
+    fn refuse_matched(&self, who: &str, path: &Path) -> Result<(), CliError> {
+        let pattern =
+            |(files, reader): &'_ (FileOptions, String)| Some((files.pattern_of(path)?.to_owned(), reader.clone()));
+        match self.matched.iter().find_map(pattern) {
+            None => Ok(()),
+            Some((pattern, reader)) => Err(CliError::Usage(format!(
+                "{who} would write {}, which {reader} would read by its pattern {pattern}; write it to another folder, or give a pattern that \
+                 does not match it",
+                path.display()
+            ))),
+        }
+    }
+
+    fn take(&mut self, who: String, path: &Path) -> Result<(), CliError> {
+        let place = resolved(path);
         if let Some((_, other)) = self.taken.iter().find(|(taken, _)| *taken == place) {
             return Err(CliError::Usage(format!(
                 "{who} would write to {}, which is that of {other}; give each a place of its own",
@@ -30,25 +77,6 @@ impl Places {
         }
         self.taken.push((place, who));
         Ok(())
-    }
-}
-
-/// The same text for every way to write the same place: links followed, `.` and `..` resolved, as far as the path exists.
-fn resolved(path: &Path) -> PathBuf {
-    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let mut missing: Vec<std::ffi::OsString> = Vec::new();
-    let mut existing = absolute.as_path();
-    loop {
-        if let Ok(real) = existing.canonicalize() {
-            return missing.iter().rev().fold(real, |path, name| path.join(name));
-        }
-        match (existing.parent(), existing.file_name()) {
-            (Some(parent), Some(name)) => {
-                missing.push(name.to_owned());
-                existing = parent;
-            }
-            _ => return absolute,
-        }
     }
 }
 
@@ -68,6 +96,55 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(refused.contains("which is that of sink results"), "{refused}");
+    }
+
+    #[test]
+    fn an_output_that_a_pattern_will_match_is_refused_before_it_exists() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let reading = |pattern: &str| {
+            let mut places = Places::default();
+            places.reads_matches("source file", FileOptions::at_rest([at(pattern).display().to_string()]));
+            places
+        };
+        for (pattern, output) in [
+            ("*.ndjson", "dead-letters.ndjson"),
+            ("*.ndjson", "sub/../out.ndjson"),
+            ("./sub/../*.ndjson", "out.ndjson"),
+            ("**/*.ndjson", "a/b/out.ndjson"),
+        ] {
+            let refused = reading(pattern)
+                .writes("sink out", &at(output))
+                .unwrap_err()
+                .to_string();
+            assert!(
+                refused.contains("which source file would read by its pattern"),
+                "{refused}"
+            );
+        }
+        for (pattern, output) in [
+            ("*.ndjson", "out/out.ndjson"),
+            ("events-*.ndjson", "dead-letters.ndjson"),
+        ] {
+            reading(pattern).writes("sink out", &at(output)).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_lake_among_the_files_that_are_read_is_refused_only_if_a_pattern_matches_its_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let writing = |pattern: &str| {
+            let mut places = Places::default();
+            let pattern = dir.path().join(pattern).display().to_string();
+            places.reads_matches("source file", FileOptions::at_rest([pattern]));
+            places.writes_folder("sink lake", &dir.path().join("lake"), backplane_lake::kinds_of_files())
+        };
+        for pattern in ["**/*.json", "**/*", "lake/*/_delta_log/*", "lake/exposures/*/*.parquet"] {
+            assert!(writing(pattern).is_err(), "{pattern}");
+        }
+        for pattern in ["*", "**/*.ndjson", "*/*.ndjson", "*/*.json"] {
+            writing(pattern).unwrap();
+        }
     }
 
     #[cfg(unix)]

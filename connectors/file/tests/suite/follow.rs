@@ -3,6 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use backplane_connector_api::{Position, Read, Source};
 use backplane_file::{FileOptions, FileSource};
@@ -21,6 +22,12 @@ fn append(path: &Path, text: &str) {
         .unwrap()
         .write_all(text.as_bytes())
         .unwrap();
+}
+
+/// Makes it so that the file was last written so long ago.
+fn written(path: &Path, ago: Duration) {
+    let file = File::options().write(true).open(path).unwrap();
+    file.set_modified(SystemTime::now() - ago).unwrap();
 }
 
 #[test]
@@ -153,7 +160,9 @@ fn new_files_of_a_pattern_come_after_those_that_are_known() {
 fn a_compressed_file_among_growing_ones_is_read_to_its_end() {
     let dir = tempfile::tempdir().unwrap();
     let text = numbered(50);
-    fs::write(dir.path().join("old.log.gz"), gzip(text.trim_end().as_bytes())).unwrap();
+    let path = dir.path().join("old.log.gz");
+    fs::write(&path, gzip(text.trim_end().as_bytes())).unwrap();
+    written(&path, Duration::from_secs(60));
     let mut source = follow(&dir.path().join("*"));
     let partition = source.discover().unwrap().remove(0);
     let mut reader = source.open(&partition, None).unwrap();
@@ -174,4 +183,85 @@ fn a_deleted_file_is_read_to_its_end_and_then_let_go() {
     fs::remove_file(&path).unwrap();
     assert_eq!(read_now(reader.as_mut()).0, "one\ntwo\n");
     assert!(matches!(reader.read(1000).unwrap(), Read::Pending));
+}
+
+#[test]
+fn a_compressed_file_that_is_still_written_is_not_there_yet() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("events.ndjson.gz");
+    let whole = gzip(numbered(2000).as_bytes());
+    let mut source = follow(&dir.path().join("*"));
+    for length in [3, 40, whole.len() / 2] {
+        fs::write(&path, &whole[..length]).unwrap();
+        assert!(source.discover().unwrap().is_empty(), "{length} bytes");
+    }
+    fs::write(&path, &whole).unwrap();
+    written(&path, Duration::from_secs(6));
+    let partitions = source.discover().unwrap();
+    assert_eq!(partitions.len(), 1);
+    let mut reader = source.open(&partitions[0], None).unwrap();
+    assert_eq!(read_now(reader.as_mut()).0, numbered(2000));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_name_that_matches_and_leads_nowhere_is_passed_over() {
+    let dir = tempfile::tempdir().unwrap();
+    // as a file that is removed between the search and the look
+    std::os::unix::fs::symlink(dir.path().join("gone"), dir.path().join("a.log")).unwrap();
+    append(&dir.path().join("b.log"), "one\n");
+    assert_eq!(follow(&dir.path().join("*.log")).discover().unwrap().len(), 1);
+    let named = follow(&dir.path().join("a.log")).discover();
+    assert!(named.unwrap_err().to_string().contains("there is no such file"));
+}
+
+#[test]
+fn a_file_that_is_removed_before_it_is_opened_is_let_go() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.log");
+    append(&path, "one\n");
+    let mut source = follow(&dir.path().join("*.log"));
+    let partition = source.discover().unwrap().remove(0);
+    fs::remove_file(&path).unwrap();
+    let mut reader = source.open(&partition, None).unwrap();
+    assert!(matches!(reader.read(1000).unwrap(), Read::Pending));
+    let from = Position {
+        offset: 4,
+        line: 1,
+        detail: None,
+    };
+    assert!(
+        source.open(&partition, Some(&from)).is_err(),
+        "what was begun must go on"
+    );
+}
+
+#[test]
+fn until_now_reads_the_complete_lines_that_were_there_when_it_began() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("app.log");
+    append(&path, "one\ntwo\nthr");
+    append(&dir.path().join("begun.log"), "unfinished");
+    let mut source = follow(&dir.path().join("*.log")).until_now();
+    assert!(source.is_bounded());
+    let partition = source.discover().unwrap().remove(0);
+    append(&path, "ee\nfour\n");
+    assert_eq!(source.discover().unwrap(), [partition.clone()]);
+    let mut reader = source.open(&partition, None).unwrap();
+    let (text, end) = read_now(reader.as_mut());
+    assert_eq!(text, "one\ntwo\n");
+    assert!(matches!(end, Ok(Read::End)));
+    assert!(matches!(reader.read(1000).unwrap(), Read::End));
+}
+
+#[test]
+fn until_now_reads_a_compressed_file_that_was_written_just_now() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("events.gz");
+    fs::write(&path, gzip(b"one\ntwo")).unwrap();
+    let mut source = follow(&path).until_now();
+    let partition = source.discover().unwrap().remove(0);
+    let (text, end) = read_now(source.open(&partition, None).unwrap().as_mut());
+    assert_eq!(text, "one\ntwo");
+    assert!(matches!(end, Ok(Read::End)));
 }
