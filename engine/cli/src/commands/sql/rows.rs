@@ -1,7 +1,7 @@
 //! Rows in the formats that `sql` writes.
 
 use std::io::{self, BufWriter, Write};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{Array, ArrayRef, AsArray, StringArray};
 use arrow::compute::cast;
@@ -25,7 +25,16 @@ use crate::table::TextTable;
 const NULL: &str = "null";
 
 /// Writes the rows of a query.
-pub enum RowWriter<W: Write + Send> {
+pub struct RowWriter<W: Write + Send> {
+    rows: Rows<Watched<W>>,
+    failure: Failure,
+}
+
+/// Why the output could not be written, once it could not: the libraries that write the formats keep only the text of it.
+type Failure = Arc<Mutex<Option<io::Error>>>;
+
+/// Rows on their way into a format.
+enum Rows<W: Write + Send> {
     /// Gathers all rows, because the widths of the columns depend on them.
     Table {
         schema: SchemaRef,
@@ -50,8 +59,78 @@ pub enum RowWriter<W: Write + Send> {
 impl<W: Write + Send> RowWriter<W> {
     /// A writer of rows of this schema; a table's lines are cut to `width`, if there is one.
     pub fn new(format: RowFormat, schema: SchemaRef, output: W, width: Option<usize>) -> Result<Self, CliError> {
+        let failure = Failure::default();
+        let watched = Watched {
+            output,
+            failure: Arc::clone(&failure),
+        };
+        let rows = Rows::new(format, schema, watched, width).map_err(|error| explained(&failure, error))?;
+        Ok(Self { rows, failure })
+    }
+
+    /// Takes rows.
+    pub fn write(&mut self, batch: &RecordBatch) -> Result<(), CliError> {
+        let written = self.rows.write(batch);
+        written.map_err(|error| explained(&self.failure, error))
+    }
+
+    /// Writes what is left.
+    pub fn finish(self) -> Result<(), CliError> {
+        let finished = self.rows.finish();
+        finished.map_err(|error| explained(&self.failure, error))
+    }
+}
+
+/// An error of a format's writer, which is that of the output if that failed.
+fn explained(failure: &Failure, error: Unwritten) -> CliError {
+    match failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        Some(cause) => CliError::Output(cause),
+        None => CliError::internal(error),
+    }
+}
+
+/// What the writer of a format says.
+#[derive(Debug, thiserror::Error)]
+enum Unwritten {
+    #[error(transparent)]
+    Arrow(#[from] ArrowError),
+    #[error(transparent)]
+    Parquet(#[from] ParquetError),
+    #[error(transparent)]
+    Output(#[from] io::Error),
+}
+
+/// An output that remembers why it could not be written.
+struct Watched<W> {
+    output: W,
+    failure: Failure,
+}
+
+impl<W> Watched<W> {
+    fn noted<T>(&self, result: io::Result<T>) -> io::Result<T> {
+        result.inspect_err(|error| {
+            let copy = io::Error::new(error.kind(), error.to_string());
+            *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(copy);
+        })
+    }
+}
+
+impl<W: Write> Write for Watched<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.output.write(bytes);
+        self.noted(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let flushed = self.output.flush();
+        self.noted(flushed)
+    }
+}
+
+impl<W: Write + Send> Rows<W> {
+    fn new(format: RowFormat, schema: SchemaRef, output: W, width: Option<usize>) -> Result<Self, Unwritten> {
         Ok(match format {
-            RowFormat::Table => RowWriter::Table {
+            RowFormat::Table => Rows::Table {
                 schema: Texts::Binary.schema(&schema),
                 batches: Vec::new(),
                 output,
@@ -63,10 +142,8 @@ impl<W: Write + Send> RowWriter<W> {
                     .with_header(true)
                     .build(BufWriter::new(output));
                 // the header comes also where there are no rows
-                writer
-                    .write(&RecordBatch::new_empty(Arc::clone(&schema)))
-                    .map_err(unwritable)?;
-                RowWriter::Csv {
+                writer.write(&RecordBatch::new_empty(Arc::clone(&schema)))?;
+                Rows::Csv {
                     schema,
                     writer: Box::new(writer),
                 }
@@ -74,7 +151,7 @@ impl<W: Write + Send> RowWriter<W> {
             RowFormat::Json => {
                 let builder = WriterBuilder::new().with_explicit_nulls(true);
                 let writer = Box::new(builder.build(BufWriter::new(output)));
-                RowWriter::Json {
+                Rows::Json {
                     schema: Texts::Binary.schema(&schema),
                     writer,
                 }
@@ -83,80 +160,44 @@ impl<W: Write + Send> RowWriter<W> {
                 let properties = WriterProperties::builder()
                     .set_compression(Compression::ZSTD(ZstdLevel::default()))
                     .build();
-                let writer = ArrowWriter::try_new(BufWriter::new(output), schema, Some(properties));
-                RowWriter::Parquet(Box::new(writer.map_err(unwritable_parquet)?))
+                let writer = ArrowWriter::try_new(BufWriter::new(output), schema, Some(properties))?;
+                Rows::Parquet(Box::new(writer))
             }
         })
     }
 
-    /// Takes rows.
-    pub fn write(&mut self, batch: &RecordBatch) -> Result<(), CliError> {
+    fn write(&mut self, batch: &RecordBatch) -> Result<(), Unwritten> {
         match self {
-            RowWriter::Table { schema, batches, .. } => {
-                batches.push(Texts::Binary.batch(schema, batch).map_err(unwritable)?);
-                Ok(())
-            }
-            RowWriter::Csv { schema, writer } => {
-                let batch = Texts::BinaryAndNested.batch(schema, batch);
-                batch.and_then(|batch| writer.write(&batch)).map_err(unwritable)
-            }
-            RowWriter::Json { schema, writer } => {
-                let batch = Texts::Binary.batch(schema, batch);
-                batch.and_then(|batch| writer.write(&batch)).map_err(unwritable)
-            }
-            RowWriter::Parquet(writer) => writer.write(batch).map_err(unwritable_parquet),
+            Rows::Table { schema, batches, .. } => batches.push(Texts::Binary.batch(schema, batch)?),
+            Rows::Csv { schema, writer } => writer.write(&Texts::BinaryAndNested.batch(schema, batch)?)?,
+            Rows::Json { schema, writer } => writer.write(&Texts::Binary.batch(schema, batch)?)?,
+            Rows::Parquet(writer) => writer.write(batch)?,
         }
+        Ok(())
     }
 
-    /// Writes what is left.
-    pub fn finish(self) -> Result<(), CliError> {
+    fn finish(self) -> Result<(), Unwritten> {
         let flush = |output: BufWriter<W>| output.into_inner().map_err(io::IntoInnerError::into_error)?.flush();
         match self {
-            RowWriter::Table {
+            Rows::Table {
                 schema,
                 batches,
                 mut output,
                 width,
             } => {
-                let mut text = table(&schema, &batches, width).map_err(unwritable)?.join("\n");
+                let mut text = table(&schema, &batches, width)?.join("\n");
                 text.push('\n');
-                output
-                    .write_all(text.as_bytes())
-                    .and_then(|()| output.flush())
-                    .map_err(CliError::Output)
+                output.write_all(text.as_bytes())?;
+                output.flush()?;
             }
-            RowWriter::Csv { writer, .. } => flush(writer.into_inner()).map_err(CliError::Output),
-            RowWriter::Json { mut writer, .. } => {
-                writer.finish().map_err(unwritable)?;
-                flush(writer.into_inner()).map_err(CliError::Output)
+            Rows::Csv { writer, .. } => flush(writer.into_inner())?,
+            Rows::Json { mut writer, .. } => {
+                writer.finish()?;
+                flush(writer.into_inner())?;
             }
-            RowWriter::Parquet(writer) => {
-                let output = writer.into_inner().map_err(unwritable_parquet)?;
-                flush(output).map_err(CliError::Output)
-            }
+            Rows::Parquet(writer) => flush(writer.into_inner()?)?,
         }
-    }
-}
-
-fn unwritable(error: ArrowError) -> CliError {
-    match error {
-        ArrowError::IoError(_, error) => CliError::Output(error),
-        ArrowError::ExternalError(error) => match error.downcast::<io::Error>() {
-            Ok(error) => CliError::Output(*error),
-            Err(error) => CliError::internal(error),
-        },
-        ArrowError::CsvError(message) => CliError::Output(io::Error::other(message)),
-        other => CliError::internal(other),
-    }
-}
-
-fn unwritable_parquet(error: ParquetError) -> CliError {
-    match error {
-        ParquetError::External(error) => match error.downcast::<io::Error>() {
-            Ok(error) => CliError::Output(*error),
-            Err(error) => CliError::internal(error),
-        },
-        other => CliError::internal(other),
+        Ok(())
     }
 }
 
@@ -360,6 +401,39 @@ mod tests {
         null          1.0  {mean: 1.0}
         two\nlines   null  {mean: null}
         ");
+    }
+
+    /// Takes so many bytes and then no more.
+    struct Closing(usize);
+
+    impl Write for Closing {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let left = self.0.checked_sub(bytes.len());
+            self.0 = left.ok_or_else(|| io::Error::from(io::ErrorKind::BrokenPipe))?;
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_has_had_enough_is_known_in_every_format() {
+        let write_all = |format: RowFormat, room: usize| {
+            let mut writer = RowWriter::new(format, rows().schema(), Closing(room), None)?;
+            for _ in 0..2_000 {
+                writer.write(&rows())?;
+            }
+            writer.finish()
+        };
+        for format in [RowFormat::Table, RowFormat::Csv, RowFormat::Json, RowFormat::Parquet] {
+            for room in [0, 100] {
+                match write_all(format, room) {
+                    Err(CliError::Output(error)) => assert_eq!(error.kind(), io::ErrorKind::BrokenPipe),
+                    other => panic!("{format:?} with room for {room}: {other:?}"),
+                }
+            }
+        }
     }
 
     #[test]
