@@ -9,6 +9,9 @@ use backplane_generator::GeneratorError;
 use backplane_queries::QueryError;
 use backplane_runtime::RuntimeError;
 
+/// The exit status of an interrupted program.
+pub const INTERRUPTED: u8 = 130;
+
 /// A command that did what it was told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -74,9 +77,10 @@ impl CliError {
         CliError::Internal(message.to_string())
     }
 
-    /// The exit status: 2 where the command line or the configuration must change, 1 where something failed.
+    /// The exit status: 2 where the command line or the configuration must change, 1 where something failed, 130 where the user stopped it.
     fn status(&self) -> u8 {
         match self {
+            CliError::Generator(GeneratorError::Stopped) => INTERRUPTED,
             CliError::Usage(_)
             | CliError::Configuration(_)
             | CliError::Generator(GeneratorError::InvalidConfig { .. }) => 2,
@@ -120,7 +124,7 @@ pub fn conclude(result: Result<Outcome, CliError>) -> ExitCode {
         Ok(Outcome::Done) => 0,
         Ok(Outcome::FoundErrors) => 2,
         Ok(Outcome::DeadLettered) => 3,
-        Ok(Outcome::Interrupted) => 130,
+        Ok(Outcome::Interrupted) => INTERRUPTED,
         Err(error) => error.status(),
     };
     match result {

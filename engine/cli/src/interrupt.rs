@@ -6,10 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::exit::CliError;
-
-/// The exit status of an interrupted program.
-const INTERRUPTED: i32 = 130;
+use crate::exit::{CliError, INTERRUPTED};
 
 /// Signals so close to the first are the same wish told twice: shells and supervisors signal the process and its group.
 const SAME_WISH: Duration = Duration::from_millis(500);
@@ -42,7 +39,7 @@ pub fn stop_flag() -> Result<Arc<AtomicBool>, CliError> {
                         io::stderr(),
                         "interrupted again: stopping at once, what was not written yet is lost"
                     );
-                    std::process::exit(INTERRUPTED);
+                    std::process::exit(INTERRUPTED.into());
                 }
             }
         });

@@ -1,5 +1,7 @@
 //! One job from its start to its summary: interruption, progress, exit status.
 
+use std::sync::atomic::AtomicBool;
+
 use crate::assemble::Assembled;
 use crate::commands::Context;
 use crate::exit::{CliError, Outcome};
@@ -14,14 +16,21 @@ use backplane_runtime::Ending;
 /// # Errors
 /// What the job ends with.
 pub fn run(assembled: Assembled, context: &Context) -> Result<Summary, CliError> {
+    run_until(interrupt::stop_flag()?.as_ref(), assembled, context)
+}
+
+/// Runs a job to its end, or until the flag is set.
+///
+/// # Errors
+/// What the job ends with.
+pub fn run_until(stop: &AtomicBool, assembled: Assembled, context: &Context) -> Result<Summary, CliError> {
     let Assembled {
         mut job,
         tally,
         dead_letters,
     } = assembled;
-    let stop = interrupt::stop_flag()?;
     let mut report = ProgressReport::new(&context.terminal);
-    let ending = job.run(&stop, &mut report);
+    let ending = job.run(stop, &mut report);
     // the line of progress goes before anything else is said
     drop(report);
     Ok(Summary {

@@ -90,3 +90,24 @@ fn an_address_of_a_lake_that_would_lead_elsewhere_is_refused_at_once() {
         assert_eq!(sandbox.names(), ["events.ndjson", "job.yaml"]);
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_stream_leaves_nothing_behind() {
+    let second = std::time::Duration::from_secs(1);
+    for args in [
+        &["generate", "--events", "5000000", "-o", "events.ndjson.gz"][..],
+        &["demo", "--events", "5000000"],
+    ] {
+        let sandbox = Sandbox::new();
+        let run = sandbox.run_until_interrupted(args, second);
+        assert_eq!(
+            (run.status, run.errors.as_str()),
+            (
+                130,
+                "error: interrupted before the stream was complete; nothing of it was kept\n"
+            )
+        );
+        assert_eq!(sandbox.names(), Vec::<String>::new());
+    }
+}

@@ -11,6 +11,9 @@ pub enum GeneratorError {
         /// What is wrong.
         reason: String,
     },
+    /// The caller's flag was set before the stream was complete.
+    #[error("interrupted before the stream was complete; nothing of it was kept")]
+    Stopped,
     /// A file cannot be written: choose another place or make room.
     #[error("cannot write {}: {source}", path.display())]
     File {

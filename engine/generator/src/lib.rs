@@ -34,6 +34,7 @@ mod spelling;
 mod truth;
 
 use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use config::{
     AllocationEpoch, CrossoverPolicy, Draws, Effect, ExperimentPlan, Fault, GeneratorConfig, MetricPlan, MetricType,
@@ -41,7 +42,7 @@ pub use config::{
 };
 pub use document::yaml;
 pub use error::GeneratorError;
-pub use output::{generate_files, truth_path};
+pub use output::{generate_files, generate_files_until, truth_path};
 pub use presets::BenchShape;
 pub use truth::{ExperimentTruth, Truth};
 
@@ -59,6 +60,15 @@ const PIECE: usize = 1 << 18;
 /// [`GeneratorError::InvalidConfig`] where the number of writers is not that of the partitions or the stream contradicts itself;
 /// [`GeneratorError::Write`] where a writer fails.
 pub fn generate(config: &GeneratorConfig, partitions: &mut [&mut dyn Write]) -> Result<Truth, GeneratorError> {
+    write_stream(config, partitions, &AtomicBool::new(false))
+}
+
+/// As [`generate`], for as long as the flag is not set.
+fn write_stream(
+    config: &GeneratorConfig,
+    partitions: &mut [&mut dyn Write],
+    stop: &AtomicBool,
+) -> Result<Truth, GeneratorError> {
     config.check()?;
     if partitions.len() != usize::from(config.partitions) {
         let reason = format!(
@@ -71,7 +81,10 @@ pub fn generate(config: &GeneratorConfig, partitions: &mut [&mut dyn Write]) -> 
     let lines = usize::try_from(config.events).unwrap_or(usize::MAX);
     let share_of_lines = |share: f64| (lines as f64 * share).round() as usize;
     let (bad, copies) = (share_of_lines(config.rates.bad), share_of_lines(config.rates.duplicate));
-    let records = simulate::simulate(config, lines - bad - copies);
+    let records = simulate::simulate(config, lines - bad - copies, stop);
+    if stop.load(Ordering::Relaxed) {
+        return Err(GeneratorError::Stopped);
+    }
     let stream = arrival::arrive(config, records, copies, bad);
 
     let start = config.start.timestamp_micros();
@@ -90,6 +103,9 @@ pub fn generate(config: &GeneratorConfig, partitions: &mut [&mut dyn Write]) -> 
         }
         books.line(record, piece.len() - before);
         if piece.len() >= PIECE {
+            if stop.load(Ordering::Relaxed) {
+                return Err(GeneratorError::Stopped);
+            }
             out.write_all(piece)?;
             piece.clear();
         }

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -25,13 +26,26 @@ const ZSTD_LEVEL: i32 = 3;
 /// [`GeneratorError::InvalidConfig`] where the number of files is not that of the partitions or the stream contradicts itself;
 /// [`GeneratorError::File`] where a file cannot be written.
 pub fn generate_files(config: &GeneratorConfig, paths: &[&Path]) -> Result<Truth, GeneratorError> {
+    generate_files_until(config, paths, &AtomicBool::new(false))
+}
+
+/// As [`generate_files`], until the flag is set: then nothing is left of the files.
+///
+/// # Errors
+///
+/// Those of [`generate_files`]; [`GeneratorError::Stopped`] where the flag was set before the files were complete.
+pub fn generate_files_until(
+    config: &GeneratorConfig,
+    paths: &[&Path],
+    stop: &AtomicBool,
+) -> Result<Truth, GeneratorError> {
     let mut unfinished = Unfinished::default();
     let mut encoders = Vec::new();
     for path in paths {
         encoders.push(Encoder::create(path, unfinished.name_for(path)).map_err(|source| at(path, source))?);
     }
     let mut writers: Vec<&mut dyn Write> = encoders.iter_mut().map(|encoder| encoder as &mut dyn Write).collect();
-    let truth = crate::generate(config, &mut writers).map_err(|error| match (error, paths.first()) {
+    let truth = crate::write_stream(config, &mut writers, stop).map_err(|error| match (error, paths.first()) {
         (GeneratorError::Write(source), Some(path)) => at(path, source),
         (error, _) => error,
     })?;

@@ -1,20 +1,24 @@
 //! Visits of subjects: who is exposed to what, and what comes of it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use crate::config::{AllocationEpoch, Draws, ExperimentPlan, GeneratorConfig, MetricPlan, micros};
 use crate::random::{Even, Random, exponential_of, mix, scaled, unit_of};
 use crate::record::{Kind, NO_EXPERIMENT, Record, STRANGERS};
 
 /// The records of all visits in event time, `wanted` of them, without disorder, duplicates and bad records.
-pub(crate) fn simulate(config: &GeneratorConfig, wanted: usize) -> Vec<Record> {
+/// Fewer, if the flag is set meanwhile.
+pub(crate) fn simulate(config: &GeneratorConfig, wanted: usize, stop: &AtomicBool) -> Vec<Record> {
+    let goes_on = || !stop.load(Ordering::Relaxed);
     // How many visits it takes is only known afterwards, and the visits are to fill the span evenly: a first pass counts them.
     let mut rehearsal = Simulation::new(config, 1);
-    while rehearsal.records.len() < wanted {
+    while rehearsal.records.len() < wanted && goes_on() {
         rehearsal.visit();
     }
     let mut simulation = Simulation::new(config, rehearsal.visits);
     simulation.records = rehearsal.records;
     simulation.records.clear();
-    while simulation.records.len() < wanted {
+    while simulation.records.len() < wanted && goes_on() {
         simulation.visit();
     }
     simulation.records.truncate(wanted);

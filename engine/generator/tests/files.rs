@@ -5,8 +5,10 @@
 use std::fs;
 use std::io::Read;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use backplane_generator::{GeneratorConfig, GeneratorError, Truth, generate_files, truth_path};
+use backplane_generator::{GeneratorConfig, GeneratorError, Truth, generate_files, generate_files_until, truth_path};
 
 fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).unwrap();
@@ -59,6 +61,25 @@ fn a_target_that_cannot_be_written_leaves_nothing_behind() {
     let missing = folder.path().join("missing").join("1.ndjson");
     let refused = generate_files(&config, &[&good, &missing]);
     assert!(matches!(refused, Err(GeneratorError::File { path, .. }) if path == missing));
+    assert!(names(folder.path()).is_empty());
+}
+
+#[test]
+fn a_stream_that_is_stopped_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("events.ndjson.gz");
+    let stop = AtomicBool::new(false);
+    let (stopped, partial) = std::thread::scope(|threads| {
+        let generating = threads.spawn(|| generate_files_until(&GeneratorConfig::demo(3_000_000, 1), &[&path], &stop));
+        while names(folder.path()).is_empty() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let partial = names(folder.path());
+        stop.store(true, Ordering::Relaxed);
+        (generating.join().unwrap(), partial)
+    });
+    assert_eq!(partial, ["events.ndjson.gz.partial"]);
+    assert!(matches!(stopped, Err(GeneratorError::Stopped)));
     assert!(names(folder.path()).is_empty());
 }
 

@@ -15,6 +15,7 @@ use super::{Context, made_up};
 use crate::args::DemoArgs;
 use crate::assemble::{Manner, assemble};
 use crate::exit::{CliError, Outcome};
+use crate::interrupt;
 use crate::lakes::OpenLake;
 use crate::session;
 use findings::Findings;
@@ -38,12 +39,13 @@ pub fn execute(args: &DemoArgs, context: &Context) -> Result<Outcome, CliError> 
         partitions: folder::FILES,
         ..GeneratorConfig::demo(args.events, args.seed)
     };
-    let truth = made_up::write_stream(&stream, &folder.events(), context)?;
+    let stop = interrupt::stop_flag()?;
+    let truth = made_up::write_stream(&stream, &folder.events(), &stop, context).inspect_err(|_| folder.give_up())?;
     made_up::write_whole(&folder.config(), &document(&stream, &folder)?)?;
 
     let no_overrides: &[&str] = &[];
     let loaded = Config::load(&folder.config(), &process_environment, no_overrides)?;
-    let summary = session::run(assemble(&loaded, Manner::default(), &context.terminal)?, context)?;
+    let summary = session::run_until(&stop, assemble(&loaded, Manner::default(), &context.terminal)?, context)?;
     if summary.ending == Ending::Stopped {
         summary.tell(context.log_format, &mut context.terminal.errors());
         return Ok(Outcome::Interrupted);
@@ -67,7 +69,6 @@ fn document(stream: &GeneratorConfig, folder: &DemoFolder) -> Result<String, Cli
     let after = json!({
         "sinks": [{ "name": "lake", "type": "lake", "options": { "url": made_up::absolute(&folder.lake()) } }],
         "deadLetter": { "type": "file", "options": { "path": made_up::absolute(&folder.dead_letters()) } },
-        "checkpoint": { "url": made_up::absolute(&folder.checkpoints()) },
     });
     made_up::document(stream, COMMENT, before, after)
 }

@@ -10,6 +10,7 @@ use super::{Context, made_up};
 use crate::args::{GenerateArgs, Preset};
 use crate::exit::{CliError, Outcome};
 use crate::format::{bytes, counted};
+use crate::interrupt;
 use crate::places::Places;
 
 const COMMENT: &str = "# Analyses the stream of `backplane generate`; run it with `backplane run`.\n";
@@ -29,7 +30,8 @@ pub fn execute(args: &GenerateArgs, context: &Context) -> Result<Outcome, CliErr
     let Some(first) = args.outputs.first() else {
         return Err(CliError::Usage("--output: name a file to write".to_owned()));
     };
-    let truth = made_up::write_stream(&config, &args.outputs, context)?;
+    let stop = interrupt::stop_flag()?;
+    let truth = made_up::write_stream(&config, &args.outputs, &stop, context)?;
     let config_path = made_up::with_suffix(first, ".config.yaml");
     let before = json!({ "sources": made_up::file_sources(&args.outputs) });
     let after = json!({ "sinks": [{ "type": "terminal" }] });

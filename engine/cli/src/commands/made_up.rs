@@ -3,19 +3,25 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
-use backplane_generator::{GeneratorConfig, Truth, generate_files, yaml};
+use backplane_generator::{GeneratorConfig, Truth, generate_files_until, yaml};
 use serde_json::{Map, Value, json};
 
 use super::{Context, scalar};
 use crate::exit::CliError;
 use crate::format::grouped;
 
-/// Writes the files of a stream, with a line of progress where a person watches.
+/// Writes the files of a stream, with a line of progress where a person watches. Nothing of them is left if it is stopped.
 ///
 /// # Errors
-/// A file cannot be written.
-pub fn write_stream(config: &GeneratorConfig, paths: &[PathBuf], context: &Context) -> Result<Truth, CliError> {
+/// A file cannot be written, or the flag was set.
+pub fn write_stream(
+    config: &GeneratorConfig,
+    paths: &[PathBuf],
+    stop: &AtomicBool,
+    context: &Context,
+) -> Result<Truth, CliError> {
     let shows = context.terminal.shows_errors();
     if shows {
         context
@@ -24,7 +30,7 @@ pub fn write_stream(config: &GeneratorConfig, paths: &[PathBuf], context: &Conte
             .set_message(format!("making a stream of {} lines", grouped(config.events)));
     }
     let paths: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
-    let truth = generate_files(config, &paths);
+    let truth = generate_files_until(config, &paths, stop);
     if shows {
         context.terminal.end_line();
     }

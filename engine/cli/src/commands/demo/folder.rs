@@ -95,11 +95,6 @@ impl DemoFolder {
         self.path.join("dead-letters-2.ndjson")
     }
 
-    /// Where checkpoints would be.
-    pub fn checkpoints(&self) -> PathBuf {
-        self.path.join("checkpoints")
-    }
-
     fn marker(&self) -> PathBuf {
         self.path.join(MARKER)
     }
@@ -109,9 +104,18 @@ impl DemoFolder {
             .map_err(|error| CliError::file(format!("the folder {} cannot be made", self.path.display()), error))
     }
 
+    /// Takes the folder away again, if nothing but the marker is in it.
+    pub fn give_up(&self) {
+        let is_empty = fs::read_dir(&self.path).is_ok_and(|entries| entries.count() == 1);
+        if is_empty {
+            // whoever interrupted us need not hear that an empty folder stays
+            let _ = fs::remove_file(self.marker()).and_then(|()| fs::remove_dir(&self.path));
+        }
+    }
+
     /// Removes what a demonstration, and the commands that it proposes, have written.
     fn clear(&self) -> Result<(), CliError> {
-        let mut places = vec![self.config(), self.lake(), self.dead_letters(), self.checkpoints()];
+        let mut places = vec![self.config(), self.lake(), self.dead_letters()];
         places.extend([self.other_lake(), self.other_dead_letters()]);
         for events in self.events() {
             places.push(backplane_generator::truth_path(&events));
