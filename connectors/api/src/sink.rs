@@ -73,4 +73,10 @@ pub trait Sink: Send {
     /// # Errors
     /// The place is out of reach; the same call must be made again.
     fn publish(&mut self, epoch: Epoch, effect: &Effect) -> Result<(), ConnectorError>;
+
+    /// Gives up a prepared epoch that nobody will ever publish, in this process or another: removes what it left in the place, as far as that
+    /// can be done. What is visible of it stays. Not to be called once the epoch was decided and can be published after a restart.
+    fn discard(&mut self, epoch: Epoch, effect: &Effect) {
+        let _ = (epoch, effect);
+    }
 }

@@ -1,6 +1,7 @@
 //! The Parquet files that are being written: one for each table and day.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
 
 use arrow::record_batch::RecordBatch;
 use backplane_events::Table;
@@ -27,6 +28,8 @@ pub(crate) struct Files {
     location: Location,
     open: HashMap<(Table, Day), OpenFile>,
     closed: BTreeMap<Table, Vec<Add>>,
+    /// Every file that was begun in this epoch.
+    begun: Vec<(Table, Path)>,
     /// Counts writes, to know which file was written to least lately.
     clock: u64,
 }
@@ -43,8 +46,22 @@ impl Files {
             location,
             open: HashMap::new(),
             closed: BTreeMap::new(),
+            begun: Vec::new(),
             clock: 0,
         }
+    }
+
+    /// Gives up the epoch: removes its files.
+    pub(crate) async fn discard(&mut self) {
+        // what is not complete goes with its writer
+        self.open.clear();
+        self.closed.clear();
+        remove(&self.location, std::mem::take(&mut self.begun)).await;
+    }
+
+    /// Begins the next epoch; the files of this one are somebody else's now.
+    pub(crate) fn hand_over(&mut self) {
+        self.begun.clear();
     }
 
     /// Encodes rows into the files of their days.
@@ -70,7 +87,9 @@ impl Files {
         let key = (table, day);
         if !self.open.contains_key(&key) {
             self.make_room().await?;
-            self.open.insert(key, OpenFile::create(&self.location, table, day)?);
+            let file = OpenFile::create(&self.location, table, day)?;
+            self.begun.push((table, file.path.clone()));
+            self.open.insert(key, file);
         }
         let Some(file) = self.open.get_mut(&key) else {
             return Err(LakeError::internal("an open file is missing"));
@@ -118,6 +137,27 @@ impl Files {
             self.close(key).await?;
         }
         Ok(std::mem::take(&mut self.closed))
+    }
+}
+
+/// Removes files that no commit names, and the folders that are empty then. What cannot be removed stays: no Delta reader sees it.
+pub(crate) async fn remove(location: &Location, files: Vec<(Table, Path)>) {
+    for (table, path) in files {
+        let Ok(delta) = location.delta_table(table) else {
+            continue;
+        };
+        let _ = delta.object_store().delete(&path).await;
+        if let Some(lake) = location.folder() {
+            let below = PathBuf::from(table.name()).join(path.as_ref());
+            let folders = below
+                .ancestors()
+                .skip(1)
+                .filter(|folder| !folder.as_os_str().is_empty());
+            // fails for the first that something is in
+            let _ = folders
+                .map(|folder| std::fs::remove_dir(lake.join(folder)))
+                .find(Result::is_err);
+        }
     }
 }
 

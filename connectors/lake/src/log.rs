@@ -111,7 +111,7 @@ impl TableLog {
     /// is committed already.
     pub(crate) async fn commit(&mut self, transaction: &str, epoch: i64, adds: Vec<Add>) -> Result<(), LakeError> {
         let doing = format!("committing to {}/{}", self.location.text(), self.table.name());
-        if self.last_epoch(transaction).await?.is_some_and(|last| last >= epoch) {
+        if self.is_committed(transaction, epoch).await? {
             return Ok(());
         }
         let mut properties =
@@ -133,6 +133,11 @@ impl TableLog {
         self.delta.state = Some(committed.snapshot());
         self.committed.insert(transaction.to_owned(), epoch);
         self.make_durable().await
+    }
+
+    /// Whether an epoch of a transaction is committed.
+    pub(crate) async fn is_committed(&mut self, transaction: &str, epoch: i64) -> Result<bool, LakeError> {
+        Ok(self.last_epoch(transaction).await?.is_some_and(|last| last >= epoch))
     }
 
     /// The last epoch of a transaction that is committed. The log is asked once; later commits are ours.

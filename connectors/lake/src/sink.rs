@@ -20,7 +20,7 @@ const WAITING: usize = 8;
 /// Rows are encoded in the background as they are accepted. Preparing an epoch completes its Parquet files under unique names, which no Delta
 /// reader looks at; publishing it makes one Delta commit for each table that has rows. The commit carries the epoch as an application
 /// transaction, so that publishing again, also from another process, does nothing. A failure of the background work surfaces at the next call,
-/// and again when the epoch is prepared.
+/// and again when the epoch is prepared. The files of an epoch that fails, or that is not prepared when the sink goes, are removed.
 pub struct LakeSink {
     name: String,
     location: Location,
@@ -35,6 +35,8 @@ enum Work {
     Write(Output),
     Prepare(oneshot::Sender<Result<Effect, Arc<LakeError>>>),
     Publish(Epoch, Effect, oneshot::Sender<Result<(), LakeError>>),
+    Discard(Epoch, Effect, oneshot::Sender<Result<(), LakeError>>),
+    GiveUp(oneshot::Sender<()>),
 }
 
 impl LakeSink {
@@ -68,6 +70,16 @@ impl LakeSink {
     }
 }
 
+impl Drop for LakeSink {
+    fn drop(&mut self) {
+        let (answer, answered) = oneshot::channel();
+        if self.hand_over(Work::GiveUp(answer)).is_ok() {
+            // the process may end with the sink
+            drop(block_on(answered));
+        }
+    }
+}
+
 /// Does the work in the order in which it was handed over, until the sink is gone.
 async fn carry_out(mut writer: LakeWriter, mut queue: mpsc::Receiver<Work>, failure: Failure) {
     while let Some(work) = queue.recv().await {
@@ -80,6 +92,11 @@ async fn carry_out(mut writer: LakeWriter, mut queue: mpsc::Receiver<Work>, fail
             // a sink that no longer listens needs no answer
             Work::Prepare(answer) => drop(answer.send(writer.prepare().await)),
             Work::Publish(epoch, effect, answer) => drop(answer.send(writer.publish(epoch, effect).await)),
+            Work::Discard(epoch, effect, answer) => drop(answer.send(writer.discard(epoch, effect).await)),
+            Work::GiveUp(answer) => {
+                writer.give_up().await;
+                let _ = answer.send(());
+            }
         }
     }
 }
@@ -114,5 +131,13 @@ impl Sink for LakeSink {
         self.hand_over(Work::Publish(epoch, effect.clone(), answer))?;
         let published = block_on(answered).map_err(|_| self.stopped())?;
         published.map_err(|error| error.of(&self.name))
+    }
+
+    fn discard(&mut self, epoch: Epoch, effect: &Effect) {
+        let (answer, answered) = oneshot::channel();
+        if self.hand_over(Work::Discard(epoch, effect.clone(), answer)).is_ok() {
+            // what cannot be removed stays, and no Delta reader sees it
+            drop(block_on(answered));
+        }
     }
 }

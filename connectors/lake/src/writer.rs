@@ -7,9 +7,10 @@ use std::sync::Arc;
 use backplane_connector_api::{Effect, Epoch, Output};
 use backplane_events::Table;
 use deltalake_core::kernel::Add;
+use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 
-use crate::files::Files;
+use crate::files::{self, Files};
 use crate::location::Location;
 use crate::log::TableLog;
 use crate::{LakeError, durable};
@@ -22,6 +23,13 @@ pub(crate) struct Prepared {
     transaction: String,
     /// The files of each table.
     tables: BTreeMap<Table, Vec<Add>>,
+}
+
+impl Prepared {
+    fn of(effect: Effect) -> Result<Self, LakeError> {
+        serde_json::from_value(effect)
+            .map_err(|error| LakeError::internal(format!("the effect is not one of a lake: {error}")))
+    }
 }
 
 /// Writes one lake.
@@ -64,15 +72,18 @@ impl LakeWriter {
 
     /// Completes the files of the epoch and makes them durable.
     pub(crate) async fn prepare(&mut self) -> Result<Effect, Arc<LakeError>> {
-        if let Some(failure) = self.failure.take() {
-            // what was written of the epoch is given up; no commit will name it
-            self.files = Files::new(self.location.clone());
-            return Err(failure);
-        }
-        let tables = self.files.finish().await?;
-        if let Some(folder) = self.location.folder() {
-            durable::sync(folder, local_paths(&tables)).await?;
-        }
+        let tables = match self.failure.take() {
+            Some(failure) => Err(failure),
+            None => self.complete().await.map_err(Arc::new),
+        };
+        let tables = match tables {
+            Ok(tables) => tables,
+            Err(failure) => {
+                self.files.discard().await;
+                return Err(failure);
+            }
+        };
+        self.files.hand_over();
         let prepared = Prepared {
             transaction: self.transaction.clone(),
             tables,
@@ -80,10 +91,38 @@ impl LakeWriter {
         Ok(serde_json::to_value(prepared).map_err(LakeError::internal)?)
     }
 
+    async fn complete(&mut self) -> Result<BTreeMap<Table, Vec<Add>>, LakeError> {
+        let tables = self.files.finish().await?;
+        if let Some(folder) = self.location.folder() {
+            durable::sync(folder, local_paths(&tables)).await?;
+        }
+        Ok(tables)
+    }
+
+    /// Gives up what was accepted and not prepared.
+    pub(crate) async fn give_up(&mut self) {
+        self.files.discard().await;
+    }
+
+    /// Removes the files of a prepared epoch, save those that are committed or may be.
+    pub(crate) async fn discard(&mut self, epoch: Epoch, effect: Effect) -> Result<(), LakeError> {
+        let prepared = Prepared::of(effect)?;
+        let number = i64::try_from(epoch.0).map_err(LakeError::internal)?;
+        for (table, adds) in prepared.tables {
+            if let Some(mut log) = TableLog::open(&self.location, table).await?
+                && log.is_committed(&prepared.transaction, number).await?
+            {
+                continue;
+            }
+            let of_table = adds.into_iter().map(|add| (table, Path::from(add.path)));
+            files::remove(&self.location, of_table.collect()).await;
+        }
+        Ok(())
+    }
+
     /// Commits the files of an epoch, table by table; each commit is made once, whoever makes it.
     pub(crate) async fn publish(&mut self, epoch: Epoch, effect: Effect) -> Result<(), LakeError> {
-        let prepared: Prepared = serde_json::from_value(effect)
-            .map_err(|error| LakeError::internal(format!("the effect is not one of a lake: {error}")))?;
+        let prepared = Prepared::of(effect)?;
         let number = i64::try_from(epoch.0).map_err(LakeError::internal)?;
         for (table, adds) in prepared.tables {
             let mut log = match self.logs.remove(&table) {

@@ -1,9 +1,10 @@
 //! The sink.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use backplane_connector_api::conformance::{self, Visibility};
-use backplane_connector_api::{ConnectorError, Epoch, Fault, Sink};
+use backplane_connector_api::{ConnectorError, Epoch, Fault, Output, Sink};
 use backplane_events::Table;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 
@@ -143,21 +144,74 @@ fn an_epoch_that_failed_gives_its_error_and_the_next_one_is_whole() {
     let dir = tempfile::tempdir().unwrap();
     let mut sink = sink(dir.path());
     let misnamed = rows(Table::Windows, 0, 3);
-    let batch = match rows(Table::Outcomes, 0, 3) {
-        backplane_connector_api::Output::Rows { batch, .. } => batch,
-        backplane_connector_api::Output::Query { .. } => panic!("rows are rows"),
-    };
     sink.accept(&rows(Table::Outcomes, 0, 3)).unwrap();
-    sink.accept(&backplane_connector_api::Output::Rows {
-        table: Table::Windows,
-        batch,
-    })
-    .unwrap();
+    sink.accept(&rows_of_another_table()).unwrap();
     let error = sink.prepare(Epoch(1)).unwrap_err();
     assert_eq!(error.fault(), Fault::Ours);
     publish(&mut sink, 1, &[misnamed]);
     let counts = visible(dir.path()).unwrap();
     assert_eq!((counts[&Table::Windows], counts[&Table::Outcomes]), (3, 0));
+}
+
+/// The Parquet files of a table, whether or not a commit names them.
+fn parquet_files(folder: &Path, table: &str) -> usize {
+    let Ok(days) = fs::read_dir(folder.join(table)) else {
+        return 0;
+    };
+    let of_day = |day: PathBuf| fs::read_dir(day).unwrap().count();
+    let days = days.map(|day| day.unwrap().path());
+    days.filter(|day| !day.ends_with("_delta_log")).map(of_day).sum()
+}
+
+/// Rows that a lake does not take, after which the epoch cannot be completed.
+fn rows_of_another_table() -> Output {
+    match rows(Table::Outcomes, 0, 3) {
+        Output::Rows { batch, .. } => Output::Rows {
+            table: Table::Windows,
+            batch,
+        },
+        other => other,
+    }
+}
+
+#[test]
+fn an_epoch_that_fails_or_is_never_prepared_leaves_no_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut sink = sink(dir.path());
+    publish(&mut sink, 1, &[rows(Table::Outcomes, 0, 1)]);
+    // so many days that the first files are closed before the last are begun
+    sink.accept(&rows(Table::Errors, 0, 2_000)).unwrap();
+    sink.accept(&rows(Table::Outcomes, 0, 1)).unwrap();
+    sink.accept(&rows_of_another_table()).unwrap();
+    assert!(sink.prepare(Epoch(2)).is_err());
+    assert_eq!(
+        (
+            parquet_files(dir.path(), "errors"),
+            parquet_files(dir.path(), "outcomes")
+        ),
+        (0, 1)
+    );
+
+    sink.accept(&rows(Table::Errors, 0, 2_000)).unwrap();
+    drop(sink);
+    assert!(!dir.path().join("errors").exists());
+    assert_eq!(parquet_files(dir.path(), "outcomes"), 1);
+}
+
+#[test]
+fn a_discarded_epoch_leaves_what_is_committed_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut sink = sink(dir.path());
+    let committed = publish(&mut sink, 1, &[rows(Table::Outcomes, 0, 1)]);
+    sink.accept(&rows(Table::Outcomes, 1, 1)).unwrap();
+    sink.accept(&rows(Table::Errors, 0, 1)).unwrap();
+    let effect = sink.prepare(Epoch(2)).unwrap();
+    assert_eq!(parquet_files(dir.path(), "outcomes"), 2);
+    sink.discard(Epoch(2), &effect);
+    sink.discard(Epoch(1), &committed);
+    assert_eq!(parquet_files(dir.path(), "outcomes"), 1);
+    assert!(!dir.path().join("errors").exists());
+    assert_eq!(visible(dir.path()).unwrap()[&Table::Outcomes], 1);
 }
 
 #[test]
