@@ -227,7 +227,13 @@ impl AlwaysValidPath {
     #[must_use]
     pub fn to_array(&self) -> [u64; Self::WORDS] {
         let [log_e, log_e_max] = self.process.to_array();
-        [self.alpha.to_bits(), self.tuning_n.to_bits(), self.burn_in, log_e, log_e_max]
+        [
+            self.alpha.to_bits(),
+            self.tuning_n.to_bits(),
+            self.burn_in,
+            log_e,
+            log_e_max,
+        ]
     }
 
     /// The state of these words, as [`AlwaysValidPath::to_array`] gave them.
@@ -254,7 +260,9 @@ mod tests {
     }
 
     fn status(control: Sample, treatment: Sample, scale: Scale) -> &'static str {
-        always_valid(&control, &treatment, 0.05, 5_000.0, scale).unwrap().status()
+        always_valid(&control, &treatment, 0.05, 5_000.0, scale)
+            .unwrap()
+            .status()
     }
 
     #[test]
@@ -263,13 +271,24 @@ mod tests {
         assert_eq!(status(arm(0, 0.0), arm(9, 0.0), Scale::Relative), "too_few");
         assert_eq!(status(arm(9, 0.0), arm(9, 1.0), Scale::Absolute), "ok");
         assert_eq!(status(arm(9, 0.0), arm(9, 1.0), Scale::Relative), "zero_baseline");
-        let constant = Sample { n: 9, mean: 1.0, m2: 0.0 };
+        let constant = Sample {
+            n: 9,
+            mean: 1.0,
+            m2: 0.0,
+        };
         assert_eq!(status(constant, constant, Scale::Relative), "zero_variance");
     }
 
     #[test]
     fn parameters_that_are_none_are_refused() {
-        for (alpha, tuning_n) in [(0.0, 5e3), (1.0, 5e3), (f64::NAN, 5e3), (0.05, 0.0), (0.05, f64::NAN), (0.05, 1e200)] {
+        for (alpha, tuning_n) in [
+            (0.0, 5e3),
+            (1.0, 5e3),
+            (f64::NAN, 5e3),
+            (0.05, 0.0),
+            (0.05, f64::NAN),
+            (0.05, 1e200),
+        ] {
             assert!(always_valid(&arm(9, 0.0), &arm(9, 0.0), alpha, tuning_n, Scale::Absolute).is_err());
             assert!(AlwaysValidPath::new(alpha, tuning_n, 100).is_err());
         }
@@ -293,7 +312,11 @@ mod tests {
         let mut path = AlwaysValidPath::new(0.05, 5_000.0, 100).unwrap();
         assert_eq!(path.evaluate(&arm(99, 0.0), &arm(5_000, 9.0)), Ok(None));
         assert_eq!(path.process(), &EProcess::new());
-        assert!(path.evaluate(&arm(100, 0.0), &arm(100, 9.0)).unwrap().is_some_and(|log_e| log_e > 10.0));
+        assert!(
+            path.evaluate(&arm(100, 0.0), &arm(100, 9.0))
+                .unwrap()
+                .is_some_and(|log_e| log_e > 10.0)
+        );
     }
 
     #[test]
@@ -305,6 +328,9 @@ mod tests {
         assert!(AlwaysValidPath::from_array([0; AlwaysValidPath::WORDS]).is_err());
         let mut words = path.to_array();
         words[4] = f64::NAN.to_bits();
-        assert!(matches!(AlwaysValidPath::from_array(words), Err(StatsError::RebuildState { .. })));
+        assert!(matches!(
+            AlwaysValidPath::from_array(words),
+            Err(StatsError::RebuildState { .. })
+        ));
     }
 }

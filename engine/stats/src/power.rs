@@ -1,7 +1,9 @@
 //! Planning: power, sample size and least detectable effect.
 //!
-//! All tests are two-sided at level `alpha`, and both tails count, as in the Python package statsmodels. Sample sizes are those of
-//! the control arm, real numbers to be rounded up; the treatment has `ratio` times as many. Standardised effects are differences
+//! All tests are two-sided at level `alpha`. Powers count both tails, and so do the sample sizes of the t-test and the z-test, as in
+//! the Python package statsmodels; [`z_least_effect`] and [`proportion_sample_size`] are the usual closed forms, which leave out the
+//! tail on the wrong side. Sample sizes are those of the control arm, real numbers to be rounded up; the treatment has `ratio` times
+//! as many. Standardised effects are differences
 //! over the standard deviation of one subject (Cohen's d); their sign does not matter.
 //!
 //! ```
@@ -15,12 +17,13 @@
 
 use crate::error::{StatsError, finite, probability, within};
 use crate::special::{
-    chi_square_tail, deviance, ln_t_density_scale, normal_sf, normal_upper_quantile, stirling_remainder,
-    student_t_quantile,
+    deviance, ln_gamma_q, ln_t_density_scale, normal_sf, normal_upper_quantile, stirling_remainder, student_t_quantile,
 };
 
 const SIZES: (f64, f64) = (1e-3, 1e18);
 const SIZE_RANGE: &str = "a number of subjects from 0.001 to 1e18";
+/// With one degree of freedom there is a variance at all.
+const LEAST_DOF: f64 = 1.0;
 const RATIOS: (f64, f64) = (1e-9, 1e9);
 const RATIO_RANGE: &str = "a ratio from 1e-9 to 1e9";
 const EFFECTS: (f64, f64) = (1e-9, 1e9);
@@ -30,29 +33,29 @@ const EFFECT_RANGE: &str = "an effect from 1e-9 to 1e9 standard deviations";
 ///
 /// # Errors
 ///
-/// [`StatsError::CorrectParameter`] for an argument outside its range; both arms together must have more than two subjects.
+/// [`StatsError::CorrectParameter`] for an argument outside its range; both arms together must have three subjects.
 pub fn t_power(effect: f64, n_control: f64, ratio: f64, alpha: f64) -> Result<f64, StatsError> {
     let alpha = probability("alpha", alpha)?;
     let effect = check_effect_or_none(effect)?;
     let n_control = within("n_control", n_control, SIZES, SIZE_RANGE)?;
     let ratio = check_ratio(ratio)?;
     let dof = n_control * (1.0 + ratio) - 2.0;
-    if dof <= 0.0 {
+    if dof < LEAST_DOF {
         return Err(StatsError::CorrectParameter {
             parameter: "n_control",
             value: n_control,
-            range: "enough subjects that both arms together have more than two",
+            range: "enough subjects that both arms together have three",
         });
     }
     Ok(t_power_of(effect * effective(n_control, ratio).sqrt(), dof, alpha))
 }
 
-/// The subjects of the control arm with which Student's t-test has this power.
+/// The subjects of the control arm with which Student's t-test has this power; at least so many that both arms together have
+/// three.
 ///
 /// # Errors
 ///
-/// [`StatsError::CorrectParameter`] for an argument outside its range; `power` must exceed `alpha`. [`StatsError::RescaleValues`]
-/// where it takes more than 1e18 subjects.
+/// [`StatsError::CorrectParameter`] for an argument outside its range; `power` must exceed `alpha`.
 pub fn t_sample_size(effect: f64, power: f64, ratio: f64, alpha: f64) -> Result<f64, StatsError> {
     let ratio = check_ratio(ratio)?;
     let alpha = probability("alpha", alpha)?;
@@ -61,8 +64,8 @@ pub fn t_sample_size(effect: f64, power: f64, ratio: f64, alpha: f64) -> Result<
     let effect = effect.abs();
     let dof = |n: f64| n * (1.0 + ratio) - 2.0;
     let excess = |n: f64| t_power_of(effect * effective(n, ratio).sqrt(), dof(n), alpha) - power;
-    // the least sample that has a variance at all
-    let least = (2.0 + 1e-6) / (1.0 + ratio);
+    // rounded up, so that a power can be asked for the result
+    let least = (2.0 + LEAST_DOF) / (1.0 + ratio) * (1.0 + 4.0 * f64::EPSILON);
     if low <= least {
         low = least;
         if excess(low) >= 0.0 {
@@ -70,12 +73,10 @@ pub fn t_sample_size(effect: f64, power: f64, ratio: f64, alpha: f64) -> Result<
         }
     }
     let mut high = low * 1.01 + 1.0 + 1.0 / (1.0 + ratio);
-    while excess(high) < 0.0 {
+    // power tends to 1: this ends, and after a step or two
+    while excess(high) < 0.0 && high < f64::MAX {
         low = high;
         high *= 2.0;
-        if high > SIZES.1 {
-            return Err(StatsError::RescaleValues { statistic: "sample size" });
-        }
     }
     Ok(root(excess, low, high))
 }
@@ -107,7 +108,7 @@ pub fn z_sample_size(effect: f64, power: f64, ratio: f64, alpha: f64) -> Result<
     finite("sample size", (shift / effect).powi(2) * (1.0 + 1.0 / ratio))
 }
 
-/// The least standardised effect that the z-test finds with this power.
+/// The least standardised effect that the z-test finds with this power, by the closed form `(z_{α/2} + z_β) se`.
 ///
 /// # Errors
 ///
@@ -115,7 +116,10 @@ pub fn z_sample_size(effect: f64, power: f64, ratio: f64, alpha: f64) -> Result<
 pub fn z_least_effect(n_control: f64, power: f64, ratio: f64, alpha: f64) -> Result<f64, StatsError> {
     let n_control = within("n_control", n_control, SIZES, SIZE_RANGE)?;
     let ratio = check_ratio(ratio)?;
-    Ok(z_shift(power, alpha)? / effective(n_control, ratio).sqrt())
+    let alpha = probability("alpha", alpha)?;
+    let power = check_power(power, alpha)?;
+    let shift = normal_upper_quantile(0.5 * alpha) + normal_upper_quantile(1.0 - power);
+    Ok(shift.max(0.0) / effective(n_control, ratio).sqrt())
 }
 
 /// The power of the z-test of two proportions, `base_rate` in the control and `base_rate + effect` in the treatment, with the
@@ -124,7 +128,13 @@ pub fn z_least_effect(n_control: f64, power: f64, ratio: f64, alpha: f64) -> Res
 /// # Errors
 ///
 /// [`StatsError::CorrectParameter`] for an argument outside its range; both rates must be within (0, 1).
-pub fn proportion_power(base_rate: f64, effect: f64, n_control: f64, ratio: f64, alpha: f64) -> Result<f64, StatsError> {
+pub fn proportion_power(
+    base_rate: f64,
+    effect: f64,
+    n_control: f64,
+    ratio: f64,
+    alpha: f64,
+) -> Result<f64, StatsError> {
     let alpha = probability("alpha", alpha)?;
     let n_control = within("n_control", n_control, SIZES, SIZE_RANGE)?;
     let errors = ProportionErrors::new(base_rate, effect, check_ratio(ratio)?)?;
@@ -140,10 +150,21 @@ pub fn proportion_power(base_rate: f64, effect: f64, n_control: f64, ratio: f64,
 ///
 /// [`StatsError::CorrectParameter`] for an argument outside its range; both rates must be within (0, 1), the effect may not be 0,
 /// and `power` must exceed `alpha`.
-pub fn proportion_sample_size(base_rate: f64, effect: f64, power: f64, ratio: f64, alpha: f64) -> Result<f64, StatsError> {
+pub fn proportion_sample_size(
+    base_rate: f64,
+    effect: f64,
+    power: f64,
+    ratio: f64,
+    alpha: f64,
+) -> Result<f64, StatsError> {
     let alpha = probability("alpha", alpha)?;
     let power = check_power(power, alpha)?;
-    within("effect", effect.abs(), (1e-9, 1.0), "a difference of rates of at least 1e-9")?;
+    within(
+        "effect",
+        effect.abs(),
+        (1e-9, 1.0),
+        "a difference of rates of at least 1e-9",
+    )?;
     let errors = ProportionErrors::new(base_rate, effect, check_ratio(ratio)?)?;
     let needed = normal_upper_quantile(0.5 * alpha) * errors.without_effect
         + normal_upper_quantile(1.0 - power) * errors.with_effect;
@@ -161,9 +182,8 @@ impl ProportionErrors {
         let control = probability("base_rate", base_rate)?;
         let treatment = probability("base_rate + effect", base_rate + effect)?;
         let pooled = (control + treatment * ratio) / (1.0 + ratio);
-        let error = |control: f64, treatment: f64| {
-            (control * (1.0 - control) + treatment * (1.0 - treatment) / ratio).sqrt()
-        };
+        let error =
+            |control: f64, treatment: f64| (control * (1.0 - control) + treatment * (1.0 - treatment) / ratio).sqrt();
         Ok(ProportionErrors {
             without_effect: error(pooled, pooled),
             with_effect: error(control, treatment),
@@ -177,7 +197,12 @@ fn check_ratio(ratio: f64) -> Result<f64, StatsError> {
 
 /// An effect's size, which here may be 0.
 fn check_effect_or_none(effect: f64) -> Result<f64, StatsError> {
-    within("effect", effect.abs(), (0.0, EFFECTS.1), "an effect of at most 1e9 standard deviations")
+    within(
+        "effect",
+        effect.abs(),
+        (0.0, EFFECTS.1),
+        "an effect of at most 1e9 standard deviations",
+    )
 }
 
 fn check_power(power: f64, alpha: f64) -> Result<f64, StatsError> {
@@ -218,6 +243,9 @@ fn z_shift(power: f64, alpha: f64) -> Result<f64, StatsError> {
 fn t_power_of(noncentrality: f64, dof: f64, alpha: f64) -> f64 {
     let critical = student_t_quantile(alpha, dof);
     let ratio = (critical / dof.sqrt()).powi(2);
+    if is_certain(noncentrality, critical, dof) {
+        return 1.0;
+    }
     if noncentrality > 1e3 {
         return t_power_of_large(noncentrality, ratio, dof);
     }
@@ -228,15 +256,25 @@ fn t_power_of(noncentrality: f64, dof: f64, alpha: f64) -> f64 {
     let mut term = 2.0 * (ln_t_density_scale(dof) + 0.5 * b.ln() - b * ratio.ln_1p() + 0.5 * x.ln()).exp();
     let mut tail = alpha;
     let mut power = 0.0;
-    // beyond this the weights add up to less than 1e-20
-    let last = (rate + 10.0 * rate.sqrt() + 40.0) as u32;
+    // the weights outside add up to less than 1e-20
+    let spread = 10.0 * rate.sqrt() + 40.0;
+    let (first, last) = ((rate - spread).max(0.0) as u32, (rate + spread) as u32);
     for j in 0..=last {
-        power += poisson(f64::from(j), rate) * tail.min(1.0);
+        if j >= first {
+            power += poisson(f64::from(j), rate) * tail.min(1.0);
+        }
         tail += term;
         let a = f64::from(j) + 0.5;
         term *= x * (a + b) / (a + 1.0);
     }
     power.min(1.0)
+}
+
+/// Whether the power differs from 1 by less than 1e-18: a t within the critical value needs a numerator below half of its mean,
+/// or a denominator that makes up for the other half.
+fn is_certain(noncentrality: f64, critical: f64, dof: f64) -> bool {
+    let needed = noncentrality / (2.0 * critical);
+    noncentrality > 20.0 && needed > 1.0 && ln_gamma_q(0.5 * dof, 0.5 * dof * needed * needed) < -42.0
 }
 
 /// The probability of j at this rate, in Loader's form.
@@ -257,17 +295,14 @@ fn t_power_of_large(noncentrality: f64, ratio: f64, dof: f64) -> f64 {
     // |T| > c where the denominator's chi-square is below (Z + noncentrality)² dof / c²
     let at = |z: f64| {
         let limit = (noncentrality + z).powi(2) / ratio;
-        1.0 - chi_square_upper(limit, dof)
+        -ln_gamma_q(0.5 * dof, 0.5 * limit).exp_m1()
     };
     let step = 3_f64.sqrt();
     (4.0 * at(0.0) + at(step) + at(-step)) / 6.0
 }
 
-fn chi_square_upper(statistic: f64, dof: f64) -> f64 {
-    crate::special::ln_gamma_q(0.5 * dof, 0.5 * statistic).exp()
-}
-
-/// The root of an increasing function between two points, by regula falsi with Illinois' correction and bisection where that is slow.
+/// The root of an increasing function between two points, by regula falsi with the Illinois correction (M. Dowell and P. Jarratt,
+/// BIT 11, 1971), and a bisection now and then where that is slow.
 fn root(function: impl Fn(f64) -> f64, mut low: f64, mut high: f64) -> f64 {
     let (mut at_low, mut at_high) = (function(low), function(high));
     if at_low >= 0.0 {
@@ -276,21 +311,31 @@ fn root(function: impl Fn(f64) -> f64, mut low: f64, mut high: f64) -> f64 {
     if at_high <= 0.0 {
         return high;
     }
+    let mut root = low;
+    let mut last_was_low = None;
     for iteration in 0..200 {
-        let secant = high - at_high * (high - low) / (at_high - at_low);
-        let bisect = iteration % 4 == 3 || !(secant > low && secant < high);
-        let middle = if bisect { 0.5 * (low + high) } else { secant };
-        let value = function(middle);
-        if value < 0.0 {
-            (low, at_low) = (middle, value);
-            at_high *= 0.5;
+        let secant = high - at_high * ((high - low) / (at_high - at_low));
+        let bisect = iteration % 8 == 7 || !(secant > low && secant < high);
+        let next = if bisect { 0.5 * (low + high) } else { secant };
+        let moved = (next - root).abs();
+        root = next;
+        let value = function(root);
+        if value == 0.0 || moved <= 4.0 * f64::EPSILON * root || high - low <= 4.0 * f64::EPSILON * high {
+            break;
+        }
+        let is_low = value < 0.0;
+        if is_low {
+            (low, at_low) = (root, value);
         } else {
-            (high, at_high) = (middle, value);
-            at_low *= 0.5;
+            (high, at_high) = (root, value);
         }
-        if value == 0.0 || high - low <= 1e-13 * high {
-            return middle;
+        // the same end twice: the other one is too heavy
+        match (is_low, last_was_low) {
+            (true, Some(true)) => at_high *= 0.5,
+            (false, Some(false)) => at_low *= 0.5,
+            _ => {}
         }
+        last_was_low = Some(is_low);
     }
-    0.5 * (low + high)
+    root
 }

@@ -206,16 +206,20 @@ fn fisher(control: &Proportion, treatment: &Proportion) -> Option<f64> {
     // probabilities in units of the most probable table's, from which they fall on both sides
     let mode = ((successes + 1) * (control.n + 1) / (subjects + 2)).clamp(least, greatest);
     let above = || (mode + 1..=greatest).scan(1.0, |relative, x| falling(relative, ratio(x)));
-    let below = || (least + 1..=mode).rev().scan(1.0, |relative, x| falling(relative, 1.0 / ratio(x)));
+    let below = || {
+        (least + 1..=mode)
+            .rev()
+            .scan(1.0, |relative, x| falling(relative, 1.0 / ratio(x)))
+    };
     let observed = match control.x.checked_sub(mode) {
         Some(0) => return Some(1.0),
         Some(steps) => above().nth(steps as usize - 1),
         None => below().nth((mode - control.x) as usize - 1),
     };
     let limit = observed.unwrap_or(0.0) * (1.0 + TIE);
-    let mut all = 1.0;
+    let mut all = 0.0;
     let mut improbable = 0.0;
-    for relative in above().chain(below()) {
+    for relative in std::iter::once(1.0).chain(above()).chain(below()) {
         all += relative;
         if relative <= limit {
             improbable += relative;
@@ -242,14 +246,20 @@ mod tests {
     #[test]
     fn an_empty_arm_is_too_few_and_more_successes_than_subjects_are_refused() {
         assert_eq!(proportion_z(0, 0, 3, 5, 0.05).unwrap().status(), "too_few");
-        assert!(matches!(proportion_z(2, 1, 3, 5, 0.05), Err(StatsError::CorrectCounts { .. })));
+        assert!(matches!(
+            proportion_z(2, 1, 3, 5, 0.05),
+            Err(StatsError::CorrectCounts { .. })
+        ));
         assert!(proportion_z(1, 2, 3, 5, 1.0).is_err());
     }
 
     #[test]
     fn no_conversions_at_all_have_intervals_but_no_test() {
         let test = tested(0, 1000, 0, 1100);
-        assert_eq!((test.pooled, test.unpooled), (Inference::ZeroVariance, Inference::ZeroVariance));
+        assert_eq!(
+            (test.pooled, test.unpooled),
+            (Inference::ZeroVariance, Inference::ZeroVariance)
+        );
         assert_eq!((test.wald.low, test.wald.high), (0.0, 0.0));
         assert!(test.newcombe.low < 0.0 && test.newcombe.high > 0.0);
     }

@@ -74,12 +74,7 @@ pub(crate) fn difference(control: &Sample, treatment: &Sample) -> Result<Option<
     finite("difference of means", treatment.mean - control.mean).map(Some)
 }
 
-fn test(
-    control: &Sample,
-    treatment: &Sample,
-    difference: f64,
-    alpha: f64,
-) -> Result<Inference<WelchTest>, StatsError> {
+fn test(control: &Sample, treatment: &Sample, difference: f64, alpha: f64) -> Result<Inference<WelchTest>, StatsError> {
     if control.n < 2 || treatment.n < 2 {
         return Ok(Inference::TooFew);
     }
@@ -91,7 +86,8 @@ fn test(
     // Welch and Satterthwaite's ν = se⁴ / (v_c² / (n_c - 1) + v_t² / (n_t - 1)), by shares of se², which cannot overflow
     let share_control = (of_control / standard_error).powi(2);
     let share_treatment = (of_treatment / standard_error).powi(2);
-    let dof = 1.0 / (share_control.powi(2) / (control.n - 1) as f64 + share_treatment.powi(2) / (treatment.n - 1) as f64);
+    let dof =
+        1.0 / (share_control.powi(2) / (control.n - 1) as f64 + share_treatment.powi(2) / (treatment.n - 1) as f64);
     let t = saturating(difference / standard_error);
     let tail = two_sided_t(t, dof).unwrap_or(Tail::CERTAIN);
     Ok(Inference::Tested(WelchTest {
@@ -108,7 +104,11 @@ fn test(
 mod tests {
     use super::*;
 
-    const VARIED: Sample = Sample { n: 12, mean: 1.5, m2: 3.3 };
+    const VARIED: Sample = Sample {
+        n: 12,
+        mean: 1.5,
+        m2: 3.3,
+    };
 
     fn status(control: Sample, treatment: Sample) -> &'static str {
         welch(&control, &treatment, 0.05).unwrap().test.status()
@@ -116,11 +116,29 @@ mod tests {
 
     #[test]
     fn a_test_needs_two_subjects_an_arm_and_a_variance() {
-        let none = Sample { n: 0, mean: f64::NAN, m2: f64::NAN };
+        let none = Sample {
+            n: 0,
+            mean: f64::NAN,
+            m2: f64::NAN,
+        };
         assert_eq!(welch(&none, &VARIED, 0.05).unwrap().difference, None);
         assert_eq!(status(VARIED, none), "too_few");
-        assert_eq!(status(Sample { n: 1, mean: 1.0, m2: 0.0 }, VARIED), "too_few");
-        let constant = Sample { n: 5, mean: 1.0, m2: 0.0 };
+        assert_eq!(
+            status(
+                Sample {
+                    n: 1,
+                    mean: 1.0,
+                    m2: 0.0
+                },
+                VARIED
+            ),
+            "too_few"
+        );
+        let constant = Sample {
+            n: 5,
+            mean: 1.0,
+            m2: 0.0,
+        };
         assert_eq!(status(constant, constant), "zero_variance");
         assert_eq!(status(constant, VARIED), "ok");
     }
@@ -138,13 +156,29 @@ mod tests {
 
     #[test]
     fn what_overflows_is_an_error_and_the_rest_is_finite() {
-        let far = Sample { n: 2, mean: f64::MAX, m2: f64::MAX };
+        let far = Sample {
+            n: 2,
+            mean: f64::MAX,
+            m2: f64::MAX,
+        };
         let opposite = Sample { mean: -f64::MAX, ..far };
-        let overflow = StatsError::RescaleValues { statistic: "difference of means" };
+        let overflow = StatsError::RescaleValues {
+            statistic: "difference of means",
+        };
         assert_eq!(welch(&far, &opposite, 0.05), Err(overflow));
-        let overflowed = Sample { m2: f64::INFINITY, ..far };
-        assert!(matches!(welch(&far, &overflowed, 0.05), Err(StatsError::RescaleValues { .. })));
-        let tiny = Sample { n: u64::MAX, mean: 0.0, m2: 5e-324 };
+        let overflowed = Sample {
+            m2: f64::INFINITY,
+            ..far
+        };
+        assert!(matches!(
+            welch(&far, &overflowed, 0.05),
+            Err(StatsError::RescaleValues { .. })
+        ));
+        let tiny = Sample {
+            n: u64::MAX,
+            mean: 0.0,
+            m2: 5e-324,
+        };
         let test = welch(&tiny, &Sample { mean: f64::MAX, ..tiny }, 1e-300).unwrap().test;
         let test = test.tested().unwrap();
         assert_eq!((test.t, test.p), (f64::MAX, 0.0));
@@ -157,6 +191,13 @@ mod tests {
         assert_eq!(Sample::from(&moments).n, 0);
         moments.add(1.0);
         moments.add(4.0);
-        assert_eq!(Sample::from(&moments), Sample { n: 2, mean: 2.5, m2: 4.5 });
+        assert_eq!(
+            Sample::from(&moments),
+            Sample {
+                n: 2,
+                mean: 2.5,
+                m2: 4.5
+            }
+        );
     }
 }

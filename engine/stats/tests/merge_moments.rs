@@ -1,11 +1,15 @@
 //! The moments against exact rational arithmetic: the golden table, and random values.
-#![allow(clippy::unwrap_used, reason = "a test's helpers may fail as the test does")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test's helpers may fail as the test does"
+)]
+
+mod support;
 
 use backplane_stats::{CrossMoments, Moments};
 use proptest::prelude::*;
-
-/// Columns: case_id, kind, x, y, partition_sizes, replace_x, n, mean_x, var_x, mean_y, cov_xy.
-const GOLDEN: &str = include_str!("golden/merge_moments.csv");
+use support::rows;
 
 struct Case {
     id: String,
@@ -21,36 +25,25 @@ struct Case {
     cov_xy: f64,
 }
 
-fn list<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str, separator: char) -> Vec<T> {
-    text.split(separator)
-        .filter(|part| !part.is_empty())
-        .map(|part| part.parse().unwrap())
-        .collect()
-}
-
 fn cases() -> Vec<Case> {
-    GOLDEN
-        .lines()
-        .skip(1)
-        .map(|line| {
-            let columns: Vec<&str> = line.split(',').collect();
-            let replacements = list::<String>(columns[5], '|')
+    rows("merge_moments", 28)
+        .iter()
+        .map(|row| Case {
+            id: row.place(),
+            x: row.list("x", ';'),
+            y: row.list("y", ';'),
+            partition_sizes: row.list("partition_sizes", ';'),
+            replacements: row
+                .list::<String>("replace_x", '|')
                 .iter()
                 .map(|operation| operation.split_once(':').unwrap())
                 .map(|(index, new)| (index.parse().unwrap(), new.parse().unwrap()))
-                .collect();
-            Case {
-                id: format!("{} {}", columns[0], columns[1]),
-                x: list(columns[2], ';'),
-                y: list(columns[3], ';'),
-                partition_sizes: list(columns[4], ';'),
-                replacements,
-                n: columns[6].parse().unwrap(),
-                mean_x: columns[7].parse().unwrap(),
-                var_x: columns[8].parse().unwrap(),
-                mean_y: columns[9].parse().unwrap(),
-                cov_xy: columns[10].parse().unwrap(),
-            }
+                .collect(),
+            n: row.value("n"),
+            mean_x: row.value("mean_x"),
+            var_x: row.value("var_x"),
+            mean_y: row.value("mean_y"),
+            cov_xy: row.value("cov_xy"),
         })
         .collect()
 }
@@ -120,9 +113,7 @@ fn check(case: &Case, moments: &CrossMoments, order: &str) {
 
 #[test]
 fn every_golden_row_is_met_in_every_merge_order() {
-    let cases = cases();
-    assert_eq!(cases.len(), 28);
-    for case in &cases {
+    for case in &cases() {
         let parts = parts(case);
         check(case, &merged(&parts), "forward");
         check(case, &merged(parts.iter().rev()), "backward");

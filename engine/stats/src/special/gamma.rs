@@ -78,6 +78,9 @@ fn gamma_q(a: f64, x: f64) -> Option<Tail> {
     if x == 0.0 {
         return Some(Tail::CERTAIN);
     }
+    if x == f64::INFINITY {
+        return Some(Tail::from_ln(f64::NEG_INFINITY));
+    }
     // ln of x^a e^-x / Γ(a)
     let delta = (x - a) / a;
     let ln_factor = if x < a * 1e-3 || x > a * 1e3 {

