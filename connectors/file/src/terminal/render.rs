@@ -9,12 +9,16 @@ use super::tally::{Bounds, Results};
 /// The most metrics that a table shows beside each other.
 const METRICS: usize = 6;
 
-/// The latest of the windows that closed, and how many closed before it.
+/// What is shown of a mean that there is none of.
+const NO_MEAN: &str = "–";
+
+/// The latest of the windows that closed with subjects in it, and how many closed before it.
 pub(super) fn windows(text: &mut String, experiment: &str, window: &str, closed: &BTreeMap<Bounds, Results>) {
-    let Some((bounds, results)) = closed.last_key_value() else {
+    let has_subjects = |results: &Results| results.variants.values().any(|variant| variant.subjects > 0);
+    let Some((bounds, results)) = closed.iter().rfind(|(_, results)| has_subjects(results)) else {
         return;
     };
-    let earlier = match closed.len() - 1 {
+    let earlier = match closed.range(..bounds).count() {
         0 => String::new(),
         1 => " (and 1 earlier window)".to_owned(),
         more => format!(" (and {} earlier windows)", grouped(more as i64)),
@@ -25,8 +29,7 @@ pub(super) fn windows(text: &mut String, experiment: &str, window: &str, closed:
 
 /// An experiment to date.
 pub(super) fn to_date(text: &mut String, experiment: &str, results: &Results) {
-    let state = if results.is_final { "final" } else { "so far" };
-    text.push_str(&format!("{experiment}, to date ({state})\n"));
+    text.push_str(&format!("{experiment}, to date\n"));
     table(text, results);
 }
 
@@ -67,10 +70,8 @@ fn table(text: &mut String, results: &Results) {
     for (name, variant) in &results.variants {
         let mut line = vec![name.clone(), grouped(variant.subjects), grouped(variant.crossovers)];
         line.extend(shown.iter().map(|metric| {
-            variant
-                .means
-                .get(*metric)
-                .map_or_else(|| "-".to_owned(), |mean| real(*mean))
+            let mean = variant.means.get(*metric).filter(|mean| mean.is_finite());
+            mean.map_or_else(|| NO_MEAN.to_owned(), |mean| real(*mean))
         }));
         lines.push(line);
     }
@@ -149,7 +150,6 @@ fn real(number: f64) -> String {
     let size = number.abs();
     match size {
         _ if size == 0.0 => "0".to_owned(),
-        _ if !size.is_finite() => number.to_string(),
         _ if !(1e-6..1e15).contains(&size) => format!("{number:.3e}"),
         _ => {
             let decimals = (3.0 - size.log10().floor()).clamp(0.0, 9.0);

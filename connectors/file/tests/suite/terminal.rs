@@ -110,9 +110,9 @@ fn an_experiment_is_an_aligned_table() {
         measured("treatment", "click", 0.12, to_date()),
     ];
     let expected = "\
-checkout, to date (so far)
+checkout, to date
   variant    subjects  crossovers  mean click  mean purchase
-  control      15,012           0           -          12.35
+  control      15,012           0           –          12.35
   treatment     4,998           0      0.1200         0.5000
 
 ";
@@ -152,6 +152,32 @@ checkout, hourly 2026-01-05 02:00 to 03:00 UTC (and 2 earlier windows)
 
 ";
     assert_eq!(shown(TerminalOptions::default(), &[outputs]), expected);
+}
+
+#[test]
+fn of_windows_without_subjects_none_is_shown() {
+    let mut outputs = vec![counted("control", 5, window(0)), counted("control", 6, window(1))];
+    for hour in 2..5 {
+        outputs.push(counted("control", 0, window(hour)));
+        outputs.push(measured("control", "click", f64::NAN, window(hour)));
+    }
+    let text = shown(TerminalOptions::default(), &[outputs]);
+    assert!(
+        text.starts_with("checkout, hourly 2026-01-05 01:00 to 02:00 UTC (and 1 earlier window)\n"),
+        "{text}"
+    );
+    let empty = vec![counted("control", 0, window(0))];
+    assert_eq!(shown(TerminalOptions::default(), &[empty]), "");
+}
+
+#[test]
+fn a_mean_that_is_no_number_is_a_dash() {
+    let outputs = vec![
+        counted("control", 1, to_date()),
+        measured("control", "click", f64::NAN, to_date()),
+    ];
+    let text = shown(TerminalOptions::default(), &[outputs]);
+    assert!(text.contains("           –\n") && !text.contains("NaN"), "{text}");
 }
 
 #[test]
