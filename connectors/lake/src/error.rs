@@ -101,7 +101,7 @@ impl LakeError {
     pub(crate) fn storage(doing: impl Into<String>, error: impl std::fmt::Display) -> Self {
         Self::Storage {
             doing: doing.into(),
-            reason: error.to_string(),
+            reason: in_short(&error.to_string()),
         }
     }
 
@@ -109,7 +109,7 @@ impl LakeError {
     pub(crate) fn damaged(doing: impl Into<String>, error: impl std::fmt::Display) -> Self {
         Self::Damaged {
             doing: doing.into(),
-            reason: error.to_string(),
+            reason: in_short(&error.to_string()),
         }
     }
 
@@ -129,5 +129,46 @@ impl LakeError {
             Self::Internal { .. } => ConnectorError::internal(connector, self),
             _ => ConnectorError::invalid(connector, self),
         }
+    }
+}
+
+/// By which layer of a library an error came: of no use to whoever reads it.
+const LAYERS: [&str; 7] = [
+    "Generic LocalFileSystem error: ",
+    "Kernel error: ",
+    "Parquet error: ",
+    "Object Store error: ",
+    "ObjectStore error: ",
+    "External: ",
+    "Generic error: ",
+];
+
+/// The text of a library's error, without the layers that it came through and the trace behind it.
+fn in_short(text: &str) -> String {
+    let first = text.lines().next().unwrap_or_default();
+    let short = LAYERS
+        .iter()
+        .fold(first.to_owned(), |text, layer| text.replace(layer, ""));
+    short.trim_end_matches(['.', ' ']).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_the_storage_is_one_sentence_without_the_layers_of_libraries() {
+        let raw = "Failed to read delta log object: Generic LocalFileSystem error: Unable to walk dir: Not a directory (os error 20)\n   0: with_backtrace";
+        assert_eq!(
+            LakeError::storage("reading the log of lake/outcomes", raw).to_string(),
+            "reading the log of lake/outcomes failed: Failed to read delta log object: Unable to walk dir: Not a directory (os error 20)"
+        );
+        let raw = "Kernel error: No table metadata or protocol found in delta log.";
+        let told = LakeError::damaged("reading the log of lake/outcomes", raw).to_string();
+        assert!(
+            told.starts_with("reading the log of lake/outcomes failed: No table metadata"),
+            "{told}"
+        );
+        assert!(told.contains("in delta log; the lake may be damaged"), "{told}");
     }
 }

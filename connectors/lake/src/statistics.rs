@@ -1,6 +1,6 @@
 //! What a Delta log says about a file, so that readers can pass it over: taken from the file's own footer.
 
-use chrono::{DateTime, SecondsFormat};
+use chrono::{DateTime, Datelike, SecondsFormat};
 use deltalake_core::protocol::{ColumnCountStat, ColumnValueStat, Stats};
 use parquet::basic::{LogicalType, TimeUnit};
 use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
@@ -112,7 +112,8 @@ fn instant(micros: i64, round: Round) -> Option<Value> {
         Round::Down => micros.div_euclid(1_000),
         Round::Up => micros.checked_add(999)?.div_euclid(1_000),
     };
-    let instant = DateTime::from_timestamp_millis(millis)?;
+    // rounded up it may be in the year 10000, which no reader can read
+    let instant = DateTime::from_timestamp_millis(millis).filter(|instant| (0..=9999).contains(&instant.year()))?;
     Some(instant.to_rfc3339_opts(SecondsFormat::Millis, true).into())
 }
 
@@ -168,13 +169,21 @@ mod tests {
 
     #[test]
     fn what_has_no_bound_in_the_log_has_none() {
+        // 9999-12-31T23:59:59.999999Z
+        let last: ArrayRef =
+            Arc::new(TimestampMicrosecondArray::from(vec![253_402_300_799_999_999; 2]).with_timezone("UTC"));
         let stats = written(vec![
+            ("t", last),
             ("b", Arc::new(BinaryArray::from_vec(vec![b"\xff", b"\x00"]))),
             ("x", Arc::new(Float64Array::from(vec![f64::INFINITY, 1.0]))),
             ("n", Arc::new(Int64Array::from(vec![None, Some(1)]))),
         ]);
         assert_eq!(stats["minValues"], serde_json::json!({}));
-        assert_eq!(stats["nullCount"], serde_json::json!({ "b": 0, "x": 0, "n": 1 }));
+        assert_eq!(stats["maxValues"], serde_json::json!({}));
+        assert_eq!(
+            stats["nullCount"],
+            serde_json::json!({ "t": 0, "b": 0, "x": 0, "n": 1 })
+        );
     }
 
     #[test]

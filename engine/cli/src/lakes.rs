@@ -1,7 +1,8 @@
 //! Lakes to be asked in SQL.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::io;
+use std::sync::{Arc, OnceLock};
 
 use backplane_config::{Config, SinkKind, SourceKind, StorageUrl};
 use backplane_lake::{Lake, LakeError, LakeOptions};
@@ -18,7 +19,7 @@ const LAKE: &str = "lake";
 pub struct OpenLake {
     /// The tables and views.
     pub catalogue: Catalogue,
-    runtime: Runtime,
+    runtime: &'static Runtime,
 }
 
 impl OpenLake {
@@ -75,14 +76,21 @@ pub fn of_config(config: &Config) -> Option<&StorageUrl> {
     written.or_else(read)
 }
 
-/// Delta's storage needs a runtime with several threads.
-fn runtime() -> Result<Runtime, CliError> {
-    let built = Builder::new_multi_thread()
-        .worker_threads(2)
-        .thread_name("query")
-        .enable_all()
-        .build();
-    built.map_err(|error| CliError::file("the threads for queries cannot be started", error))
+/// The threads of the process on which queries run; Delta's storage needs several. They end with the process: where they ended earlier, what
+/// a failed query has left running would panic.
+fn runtime() -> Result<&'static Runtime, CliError> {
+    static RUNTIME: OnceLock<io::Result<Runtime>> = OnceLock::new();
+    let built = RUNTIME.get_or_init(|| {
+        Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("query")
+            .enable_all()
+            .build()
+    });
+    built.as_ref().map_err(|error| {
+        let copy = io::Error::new(error.kind(), error.to_string());
+        CliError::file("the threads for queries cannot be started", copy)
+    })
 }
 
 #[cfg(test)]

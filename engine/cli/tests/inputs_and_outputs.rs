@@ -111,3 +111,39 @@ fn an_interrupted_stream_leaves_nothing_behind() {
         assert_eq!(sandbox.names(), Vec::<String>::new());
     }
 }
+
+#[test]
+fn storage_that_is_not_there_yet_is_told_by_the_option_that_asked_for_it() {
+    let sandbox = Sandbox::new().with("job.yaml", &job("events.ndjson", "", TO_TERMINAL));
+    let url = "s3://key:secret@bucket";
+    for (args, option) in [
+        (&["export", "--from", "events.ndjson", "--to", url][..], "--to"),
+        (&["replay", "--from", url, "-c", "job.yaml"], "--from"),
+        (&["sql", "--lake", url, "select 1"], "--lake"),
+    ] {
+        let run = sandbox.run(args);
+        let told =
+            format!("error: {option}: s3 storage is not available in this version; use a path or file:///path\n");
+        assert_eq!((run.status, run.errors), (2, told));
+    }
+}
+
+#[test]
+fn a_damaged_log_is_one_sentence() {
+    let sandbox = Sandbox::new();
+    fs::create_dir_all(sandbox.path("lake/outcomes/_delta_log")).unwrap();
+    fs::write(
+        sandbox.path("lake/outcomes/_delta_log/00000000000000000000.json"),
+        "x\n",
+    )
+    .unwrap();
+    let run = sandbox.run(&["sql", "--lake", "lake", "select count(*) from outcomes"]);
+    assert_eq!(run.status, 1);
+    assert!(
+        run.errors
+            .starts_with("error: lake: reading the log of lake/outcomes failed: "),
+        "{}",
+        run.errors
+    );
+    assert_eq!(run.errors.lines().count(), 1, "{}", run.errors);
+}

@@ -3,7 +3,7 @@
 use backplane_config::Document;
 use serde_json::{Value, json};
 
-use super::{Context, load_document, scalar};
+use super::{Context, check_url, load_document, scalar};
 use crate::args::ExportArgs;
 use crate::assemble::{Manner, assemble};
 use crate::exit::{CliError, Outcome};
@@ -14,6 +14,7 @@ use crate::session;
 /// # Errors
 /// A file or the lake cannot be used, the configuration is wrong, or the job failed.
 pub fn execute(args: &ExportArgs, context: &Context) -> Result<Outcome, CliError> {
+    check_url("--to", &args.to)?;
     let mut document = match &args.config {
         Some(path) => Document::read(path)?,
         None => Document::empty("export"),

@@ -14,7 +14,7 @@ mod validate;
 use std::io::Write as _;
 use std::path::Path;
 
-use backplane_config::{Config, Document, Loaded, process_environment};
+use backplane_config::{Config, Document, Loaded, StorageUrl, process_environment};
 
 use crate::args::{Command, ConfigCommand, LogFormat};
 use crate::exit::{CliError, Outcome};
@@ -78,6 +78,11 @@ fn told(loaded: Loaded) -> Result<Loaded, CliError> {
         tracing::warn!("{warning}");
     }
     Ok(loaded)
+}
+
+/// The place that an option names. An address that is refused is not repeated: it may hold credentials.
+fn check_url(option: &str, text: &str) -> Result<StorageUrl, CliError> {
+    StorageUrl::parse(text).map_err(|message| CliError::Usage(format!("{option}: {message}")))
 }
 
 /// A text as a scalar of a document: quoted, and no dollar sign in it taken for a variable.

@@ -3,7 +3,7 @@
 use backplane_config::Document;
 use serde_json::json;
 
-use super::{Context, load_document, scalar};
+use super::{Context, check_url, load_document, scalar};
 use crate::args::ReplayArgs;
 use crate::assemble::{Manner, assemble};
 use crate::exit::{CliError, Outcome};
@@ -14,6 +14,7 @@ use crate::session;
 /// # Errors
 /// The configuration is wrong, or the job failed.
 pub fn execute(args: &ReplayArgs, context: &Context) -> Result<Outcome, CliError> {
+    check_url("--from", &args.from)?;
     let mut document = Document::read(&args.config)?;
     for set in &args.overrides.sets {
         document.set_argument(set)?;

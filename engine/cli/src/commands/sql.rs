@@ -11,7 +11,7 @@ use std::time::Instant;
 use backplane_config::StorageUrl;
 use futures::StreamExt as _;
 
-use super::{Context, load};
+use super::{Context, check_url, load};
 use crate::args::{RowFormat, SqlArgs};
 use crate::exit::{CliError, Outcome};
 use crate::format::{counted, duration};
@@ -46,7 +46,7 @@ pub fn execute(args: &SqlArgs, context: &Context) -> Result<Outcome, CliError> {
 
 fn lake_url(args: &SqlArgs) -> Result<StorageUrl, CliError> {
     if let Some(lake) = &args.lake {
-        return StorageUrl::parse(lake).map_err(|message| CliError::Usage(format!("--lake {lake}: {message}")));
+        return check_url("--lake", lake);
     }
     let Some(path) = &args.config else {
         return Err(CliError::Usage(

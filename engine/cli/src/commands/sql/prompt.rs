@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use backplane_queries::QueryError;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::TableReference;
 use rustyline::error::ReadlineError;
@@ -123,18 +124,29 @@ fn tables(lake: &OpenLake) -> String {
 }
 
 fn columns(lake: &OpenLake, table: &str) -> Result<String, CliError> {
-    let provider = lake.wait_for(
-        lake.catalogue
-            .context()
-            .table_provider(TableReference::parse_str(table)),
-    );
-    let provider = provider.map_err(|error| lake.catalogue.explain(&error))?;
+    let name = TableReference::parse_str(table).to_quoted_string();
+    let frame = lake.wait_for(lake.catalogue.query(&format!("select * from {name}")));
+    let frame = frame.map_err(without_position)?;
     let mut shown = TextTable::new().left("column").left("type").left("null");
-    for field in provider.schema().fields() {
+    for field in frame.schema().fields() {
         let nullable = if field.is_nullable() { "may be" } else { "never" };
         shown.row([field.name().clone(), type_name(field.data_type()), nullable.to_owned()]);
     }
     Ok(shown.cut(None).join("\n") + "\n")
+}
+
+/// An error of a query that nobody typed.
+fn without_position(error: QueryError) -> QueryError {
+    match error {
+        QueryError::Invalid {
+            message, suggestion, ..
+        } => QueryError::Invalid {
+            message,
+            position: None,
+            suggestion,
+        },
+        other => other,
+    }
 }
 
 /// A type as SQL calls it.
@@ -149,5 +161,36 @@ fn type_name(data_type: &DataType) -> String {
         DataType::Date32 => "date".to_owned(),
         DataType::Timestamp(_, _) => "timestamp".to_owned(),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use backplane_config::StorageUrl;
+    use backplane_connector_api::conformance::sample;
+    use backplane_connector_api::{Epoch, Output, Sink as _};
+    use backplane_events::Table;
+    use backplane_lake::{LakeOptions, LakeSink};
+
+    use super::*;
+
+    #[test]
+    fn a_table_that_is_not_there_is_told_with_the_name_that_was_meant() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut sink = LakeSink::new("lake", "test", &LakeOptions::at(dir.path().display().to_string())).unwrap();
+        let batch = sample(Table::Windows, 0, 1).unwrap();
+        sink.accept(&Output::Rows {
+            table: Table::Windows,
+            batch,
+        })
+        .unwrap();
+        let effect = sink.prepare(Epoch(1)).unwrap();
+        sink.publish(Epoch(1), &effect).unwrap();
+
+        let lake = OpenLake::open(&StorageUrl::local(dir.path())).unwrap();
+        let refused = columns(&lake, "window").unwrap_err().to_string();
+        assert_eq!(refused, "there is no table window, did you mean windows?");
+        assert!(columns(&lake, "windows").unwrap().contains("slide"));
+        assert!(columns(&lake, "analysis.metric_stats").unwrap().contains("m2"));
     }
 }
