@@ -246,7 +246,7 @@ fn until_now_reads_the_complete_lines_that_were_there_when_it_began() {
     assert!(source.is_bounded());
     let partition = source.discover().unwrap().remove(0);
     append(&path, "ee\nfour\n");
-    assert_eq!(source.discover().unwrap(), [partition.clone()]);
+    assert_eq!(source.discover().unwrap(), std::slice::from_ref(&partition));
     let mut reader = source.open(&partition, None).unwrap();
     let (text, end) = read_now(reader.as_mut());
     assert_eq!(text, "one\ntwo\n");
