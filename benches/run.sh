@@ -4,6 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 python="$(tests/setup_python.sh)"
 target="${CARGO_TARGET_DIR:-target}"
-cargo build --release --package backplane
-cargo bench --package backplane-events --bench decode
+# one selection of packages for both, so that nothing is compiled twice
+cargo build --release --workspace --bins --benches
+cargo bench --workspace --bench decode
 "$python" benches/whole_job.py "$target/release/backplane" "$@"

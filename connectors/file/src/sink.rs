@@ -206,4 +206,21 @@ impl Sink for NdjsonSink {
     fn publish(&mut self, _epoch: Epoch, _effect: &Effect) -> Result<(), ConnectorError> {
         Ok(())
     }
+
+    fn discard(&mut self, _epoch: Epoch, effect: &Effect) {
+        let Ok(Appended { path, offset, length }) = serde_json::from_value(effect.clone()) else {
+            return;
+        };
+        // where somebody has written after us, or the place cannot be reached any more, the rows stay: recovery would find them
+        let is_at_the_end = length > 0 && length_of(&path).is_ok_and(|end| end == offset + length);
+        if is_at_the_end {
+            let cut = || match offset {
+                0 => fs::remove_file(&path),
+                _ => OpenOptions::new().write(true).open(&path)?.set_len(offset),
+            };
+            if let Err(error) = cut() {
+                tracing::warn!(path = %path.display(), %error, "rows of an epoch that failed are left in the file");
+            }
+        }
+    }
 }

@@ -25,6 +25,8 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 fn main() -> ExitCode {
+    // A job reads every file of a pattern at once, and shells allow few. Where more are not to be had, a job says so itself.
+    let _ = rlimit::increase_nofile_limit(u64::MAX);
     // clap prints help and what is wrong with the command line, and ends with 0 or 2
     let cli = args::Cli::parse();
     let terminal = terminal::Terminal::new();

@@ -528,3 +528,18 @@ fn a_folder_of_somebody_else_is_no_place_for_a_demo() {
     );
     assert_eq!(sandbox.names(), ["thesis.txt"]);
 }
+
+#[cfg(unix)]
+#[test]
+fn a_job_over_many_files_asks_for_as_many_as_it_needs() {
+    let mut sandbox = Sandbox::new().with("job.yaml", &JOB.replace("events.ndjson", "'many/*.ndjson'"));
+    for file in 0..200 {
+        sandbox = sandbox.with(
+            &format!("many/{file}.ndjson"),
+            &EXPOSURE.replace("e-1", &format!("e-{file}")),
+        );
+    }
+    let run = sandbox.run_with_few_files(&["run", "job.yaml"], 64);
+    assert_eq!(run.status, 0, "{}", run.errors);
+    assert!(run.errors.contains("200 records"), "{}", run.errors);
+}

@@ -1,15 +1,17 @@
 //! The whole job over streams that are hard on it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{Float64Type, Int64Type};
 use backplane_connector_api::memory::{MemorySource, MemoryStore};
+use backplane_connector_api::{ConnectorError, Effect, Epoch, Output};
 use backplane_events::Table;
 
 use crate::declared::plan_of;
 use crate::job_tests::{all_tables, exposure, hourly, lines, options, outcome, results, rows, run, texts};
-use crate::{Ending, Job, Observer, Progress, UserQueries, UserQuery};
+use crate::{Ending, Job, Observer, Outlet, Progress, UserQueries, UserQuery};
 
 /// `(n, sum, m2)` of the metric purchase in variant a, to date.
 fn purchases(store: &MemoryStore, table: Table) -> (i64, f64, f64) {
@@ -168,4 +170,69 @@ fn a_job_that_is_stopped_hands_over_what_its_results_are_of_and_counts_the_rest(
         .position(|name| name.as_deref() == Some("cumulative"))
         .unwrap();
     assert_eq!(subjects.value(to_date), handed_over as i64);
+}
+
+/// Fails at its first epoch.
+struct Full;
+
+impl backplane_connector_api::Sink for Full {
+    fn name(&self) -> &str {
+        "full"
+    }
+
+    fn accept(&mut self, _: &Output) -> Result<(), ConnectorError> {
+        Ok(())
+    }
+
+    fn prepare(&mut self, _: Epoch) -> Result<Effect, ConnectorError> {
+        Err(ConnectorError::unavailable("full", "no space is left"))
+    }
+
+    fn publish(&mut self, _: Epoch, _: &Effect) -> Result<(), ConnectorError> {
+        Ok(())
+    }
+}
+
+/// Remembers which epochs were given up.
+struct Witness(Arc<Mutex<Vec<Epoch>>>);
+
+impl backplane_connector_api::Sink for Witness {
+    fn name(&self) -> &str {
+        "witness"
+    }
+
+    fn accept(&mut self, _: &Output) -> Result<(), ConnectorError> {
+        Ok(())
+    }
+
+    fn prepare(&mut self, _: Epoch) -> Result<Effect, ConnectorError> {
+        Ok(Effect::Null)
+    }
+
+    fn publish(&mut self, _: Epoch, _: &Effect) -> Result<(), ConnectorError> {
+        panic!("nothing of an epoch is published before all of it is prepared");
+    }
+
+    fn discard(&mut self, epoch: Epoch, _: &Effect) {
+        self.0.lock().unwrap().push(epoch);
+    }
+}
+
+#[test]
+fn an_epoch_that_one_sink_cannot_prepare_is_given_up_by_the_others() {
+    let given_up = Arc::new(Mutex::new(Vec::new()));
+    let source = MemorySource::bounded(
+        "lines",
+        [("one".to_owned(), exposure("e", 0, "s", "a").into_bytes().into())],
+    );
+    let outlets = vec![
+        Outlet::new(Box::new(Witness(Arc::clone(&given_up))), [Table::Exposures]),
+        Outlet::new(Box::new(Full), [Table::Exposures]),
+    ];
+    let plan = plan_of(&hourly()).unwrap();
+    let queries = UserQueries::new(Vec::new()).unwrap();
+    let mut job = Job::new(plan, queries, vec![Box::new(source)], outlets, options(1)).unwrap();
+    let error = job.run(&AtomicBool::new(false), &mut ()).unwrap_err();
+    assert!(error.to_string().contains("no space is left"), "{error}");
+    assert_eq!(*given_up.lock().unwrap(), [Epoch(1)]);
 }

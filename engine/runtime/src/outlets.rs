@@ -101,17 +101,37 @@ impl Outlets {
     /// Makes everything accepted so far durable in every sink, then visible: all are prepared before the first is published.
     ///
     /// # Errors
-    /// A sink failed. Where it failed to prepare, nothing of the epoch is visible.
+    /// A sink failed. What the others have prepared and not published is taken back, as far as that can be done.
     pub fn commit(&mut self) -> Result<Epoch, RuntimeError> {
         self.last_epoch += 1;
         let epoch = Epoch(self.last_epoch);
         let mut effects: Vec<Effect> = Vec::with_capacity(self.outlets.len());
         for outlet in &mut self.outlets {
-            effects.push(outlet.sink.prepare(epoch)?);
+            match outlet.sink.prepare(epoch) {
+                Ok(effect) => effects.push(effect),
+                Err(error) => {
+                    self.discard(epoch, &effects, 0);
+                    return Err(error.into());
+                }
+            }
         }
-        for (outlet, effect) in self.outlets.iter_mut().zip(&effects) {
-            outlet.sink.publish(epoch, effect)?;
+        for (index, effect) in effects.iter().enumerate() {
+            let published = self
+                .outlets
+                .get_mut(index)
+                .map(|outlet| outlet.sink.publish(epoch, effect));
+            if let Some(Err(error)) = published {
+                self.discard(epoch, &effects, index);
+                return Err(error.into());
+            }
         }
         Ok(epoch)
+    }
+
+    /// Takes back what was prepared, from the sink at `from` on.
+    fn discard(&mut self, epoch: Epoch, effects: &[Effect], from: usize) {
+        for (outlet, effect) in self.outlets.iter_mut().zip(effects).skip(from) {
+            outlet.sink.discard(epoch, effect);
+        }
     }
 }

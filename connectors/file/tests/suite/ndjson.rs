@@ -135,3 +135,20 @@ fn a_target_that_cannot_be_written_is_refused_before_anything_is_read() {
     let message = sink(&dir.path().join("no/out.ndjson")).check().unwrap_err().to_string();
     assert!(message.contains("does not exist; make it first"), "{message}");
 }
+
+#[test]
+fn an_epoch_that_is_given_up_takes_its_rows_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("out.ndjson");
+    let mut sink = sink(&path);
+    sink.accept(&rows(Table::Windows, 0, 2)).unwrap();
+    let first = sink.prepare(Epoch(1)).unwrap();
+    sink.publish(Epoch(1), &first).unwrap();
+    sink.accept(&rows(Table::Windows, 2, 3)).unwrap();
+    let second = sink.prepare(Epoch(2)).unwrap();
+    assert_eq!(counts(&path)[&Table::Windows], 5);
+    sink.discard(Epoch(2), &second);
+    assert_eq!(counts(&path)[&Table::Windows], 2);
+    sink.discard(Epoch(1), &first);
+    assert!(!path.exists(), "a file that only had the rows of that epoch");
+}

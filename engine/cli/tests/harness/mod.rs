@@ -47,7 +47,9 @@ impl Sandbox {
 
     /// With a file in it.
     pub fn with(self, name: &str, text: &str) -> Self {
-        fs::write(self.path(name), text).unwrap();
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
         self
     }
 
@@ -85,6 +87,22 @@ impl Sandbox {
         let mut child = self.spawn(args, Stdio::null());
         drop(child.stdout.take());
         child.wait_with_output().unwrap().into()
+    }
+
+    /// Runs with at most this many open files allowed, though the program may ask for more.
+    #[cfg(unix)]
+    pub fn run_with_few_files(&self, args: &[&str], files: u32) -> Run {
+        let mut limited = Command::new("sh");
+        limited
+            .args([
+                "-c",
+                &format!("ulimit -Sn {files}; exec \"$0\" \"$@\""),
+                env!("CARGO_BIN_EXE_backplane"),
+            ])
+            .args(args)
+            .current_dir(self.folder.path())
+            .env("RUST_LOG", "off");
+        limited.output().unwrap().into()
     }
 
     /// Sends SIGTERM after a while.
