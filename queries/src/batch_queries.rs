@@ -83,3 +83,29 @@ fn explain(error: &DataFusionError) -> QueryError {
     let tables: Vec<String> = Table::ALL.iter().map(|table| table.name().to_owned()).collect();
     QueryError::explain(error, &tables)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_that_would_write_is_refused_and_not_carried_out() {
+        let queries = BatchQueries::new().unwrap();
+        let folder = std::env::temp_dir().join(format!("backplane-queries-{}", std::process::id()));
+        let copy = format!("copy (select 1 as a) to '{}/x.csv' stored as csv", folder.display());
+        for sql in [
+            "drop table errors",
+            "create table t as select 1",
+            "insert into errors select * from errors",
+            "set datafusion.execution.time_zone = 'UTC'",
+            &copy,
+        ] {
+            let error = queries.run(sql, &[]).unwrap_err().to_string();
+            assert!(error.contains("tables are only read here"), "{sql}: {error}");
+            assert!(queries.check(sql).is_err());
+        }
+        assert!(!folder.exists());
+        assert!(queries.check("select count(*) from errors").is_ok());
+        assert!(queries.check("explain select 1").is_ok());
+    }
+}
