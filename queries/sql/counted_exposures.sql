@@ -5,10 +5,7 @@
 -- delivery that counts is among them, and it was the first.
 with
 too_late as (
-  select event_id, event_time, count(*) as deliveries
-  from late_events
-  where window_name = 'cumulative' and event_type = 'Exposure'
-  group by 1, 2
+  select event_id, event_time, deliveries from analysis.too_late where event_type = 'Exposure'
 ),
 in_time as (
   select exposure.event_id, exposure.event_time, exposure.experiment, exposure.variant, exposure.tenant_id, exposure.subject_id, exposure.subject_type, exposure.attributes

@@ -5,10 +5,7 @@
 -- delivery that counts is among them, and it was the first.
 with
 too_late as (
-  select event_id, event_time, count(*) as deliveries
-  from late_events
-  where window_name = 'cumulative' and event_type = 'Outcome'
-  group by 1, 2
+  select event_id, event_time, deliveries from analysis.too_late where event_type = 'Outcome'
 ),
 in_time as (
   select outcome.event_id, outcome.event_time, outcome.experiment, outcome.tenant_id, outcome.subject_id, outcome.metric, outcome.outcome_type, outcome.value

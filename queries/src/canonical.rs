@@ -4,7 +4,7 @@
 //!
 //! | view | says |
 //! |---|---|
-//! | `all_windows`, `window_lateness` | which windows there are, and which counted records were late for them |
+//! | `all_windows`, `window_lateness`, `too_late` | which windows there are, which counted records were late for them, what did not count |
 //! | `counted_exposures`, `counted_outcomes` | the events that count, each once |
 //! | `experiment_rules`, `experiment_segments`, `metric_rules`, `measures` | what was declared, resolved for each experiment |
 //! | `allocation_epochs`, `subjects`, `subject_states`, `segmented_states` | first exposure, variant and crossover of each subject as each window sees them |
@@ -52,6 +52,7 @@ pub const METRIC_STATS: CanonicalQuery = query!("metric_stats");
 pub const ALL: &[CanonicalQuery] = &[
     query!("all_windows"),
     query!("window_lateness"),
+    query!("too_late"),
     query!("counted_exposures"),
     query!("counted_outcomes"),
     query!("experiment_rules"),

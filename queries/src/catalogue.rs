@@ -13,7 +13,6 @@ use datafusion::prelude::{DataFrame, SessionContext};
 use crate::analysis::Analysis;
 use crate::canonical;
 use crate::error::QueryError;
-use crate::functions;
 use crate::session::plan_reading;
 
 /// The tables of a job or of a lake, as SQL sees them.
@@ -27,10 +26,9 @@ pub struct Catalogue {
 }
 
 impl Catalogue {
-    /// A catalogue in this session, with our functions and no tables yet.
+    /// A catalogue without tables yet, in a session of [`crate::session`].
     #[must_use]
     pub fn new(context: SessionContext) -> Self {
-        functions::register_all(&context);
         Catalogue { context }
     }
 

@@ -16,21 +16,19 @@ pub fn plan(loaded: &Loaded) -> Result<(Plan, UserQueries), CliError> {
     let refused = |findings: Vec<Diagnostic>| CliError::from(ConfigError::Invalid(findings));
     let plan = plan_of(&loaded.config).map_err(|error| refused(vec![at("experiments", error.to_string())]))?;
     let queries = user_queries(&loaded.config, &plan);
-    let mut findings = Vec::new();
-    for (index, query) in queries.iter().enumerate() {
-        match UserQueries::new(vec![query.clone()]) {
-            Ok(_) => {}
-            Err(RuntimeError::Query { source, .. }) => {
-                findings.push(at(&format!("engine.queries[{index}].sql"), source.to_string()));
-            }
-            Err(other) => return Err(other.into()),
+    match UserQueries::new(queries.clone()) {
+        Ok(planned) => return Ok((plan, planned)),
+        // that is the first of them: each is looked at alone
+        Err(RuntimeError::Query { .. }) => {}
+        Err(other) => return Err(other.into()),
+    }
+    let finding = |(index, query): (usize, UserQuery)| match UserQueries::new(vec![query]) {
+        Err(RuntimeError::Query { source, .. }) => {
+            Some(at(&format!("engine.queries[{index}].sql"), source.to_string()))
         }
-    }
-    if findings.is_empty() {
-        Ok((plan, UserQueries::new(queries)?))
-    } else {
-        Err(refused(findings))
-    }
+        _ => None,
+    };
+    Err(refused(queries.into_iter().enumerate().filter_map(finding).collect()))
 }
 
 /// The queries with the windows that they are run over; the configuration's own rules have seen to it that these exist.

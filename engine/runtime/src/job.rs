@@ -9,11 +9,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arrow::record_batch::RecordBatch;
-use backplane_connector_api::{BlockData, Source};
-use backplane_events::{BadReason, Decoder, EventTime, EventType, Table};
+use backplane_connector_api::Source;
+use backplane_events::{BadReason, Decoder, EventTime, Table};
 use rayon::prelude::*;
 
 use crate::block::{Block, SharedBlock};
+use crate::decoded::{DecodedBlock, decode};
 use crate::dedup::SeenIds;
 use crate::emit::{ActivityByExperiment, Emission, result_rows};
 use crate::error::RuntimeError;
@@ -72,8 +73,6 @@ pub struct Job {
     /// The greatest event time of the stream.
     last_event_time: i64,
     counters: Counters,
-    /// Records that were read and not settled when the job was stopped.
-    unsettled: usize,
     revision: i64,
     options: JobOptions,
     block_bytes: usize,
@@ -125,7 +124,6 @@ impl Job {
             last_emitted_watermark: i64::MIN,
             last_event_time: i64::MIN,
             counters: Counters::default(),
-            unsettled: 0,
             revision: 0,
             options,
             block_bytes: BLOCK_BYTES,
@@ -179,10 +177,9 @@ impl Job {
             }
         };
         // Nothing waits for the watermark at the end of all sources. Elsewhere the lake gets the events that the results have.
-        for block in std::mem::take(&mut self.waiting) {
-            self.unsettled += block.unsettled(self.watermark);
-            self.count_block(&block);
-            emit_block(&block, self.watermark, &self.plan, &mut self.outlets)?;
+        for block in &self.waiting {
+            self.counters.take_in(block, self.watermark);
+            emit_block(block, self.watermark, &self.plan, &mut self.outlets)?;
         }
         self.emit_cumulative()?;
         self.outlets.commit()?;
@@ -211,12 +208,7 @@ impl Job {
             subjects,
             rows,
             memory,
-            waiting_records: self.unsettled
-                + self
-                    .waiting
-                    .iter()
-                    .map(|block| block.unsettled(self.watermark))
-                    .sum::<usize>(),
+            waiting_records: self.waiting.iter().map(|block| block.unsettled(self.watermark)).sum(),
             elapsed: self.started.elapsed(),
             bounded: self.input.is_bounded(),
         }
@@ -529,12 +521,6 @@ impl Job {
         self.emit_cumulative()
     }
 
-    /// Counts what became of a block's settled records.
-    fn count_block(&mut self, block: &Block) {
-        self.counters.duplicates += block.duplicates(self.watermark);
-        self.counters.late += block.late_for_windows(self.watermark);
-    }
-
     /// Hands over the events of blocks whose records' fate is known.
     fn release_blocks(&mut self) -> Result<(), RuntimeError> {
         let watermark = self.watermark;
@@ -544,102 +530,11 @@ impl Job {
         self.waiting = waiting;
         for block in known {
             emit_block(&block, watermark, &self.plan, &mut self.outlets)?;
-            self.count_block(&block);
+            self.counters.take_in(&block, watermark);
             self.queries.keep(block);
         }
         self.queries.forget(&self.plan, watermark);
         Ok(())
-    }
-}
-
-/// A block and what came with it.
-struct DecodedBlock {
-    partition: usize,
-    block: Block,
-    bad: Vec<backplane_events::BadRecord>,
-    lines: u64,
-    source: SourceLines,
-}
-
-/// Where a block's records came from.
-struct SourceLines {
-    start_line: u64,
-    bytes: Option<bytes::Bytes>,
-    /// By record: its line in the block.
-    lines: Vec<u32>,
-}
-
-impl SourceLines {
-    fn first_line(&self) -> u64 {
-        self.start_line
-    }
-
-    fn bytes(&self) -> usize {
-        self.bytes.as_ref().map_or(0, bytes::Bytes::len)
-    }
-
-    fn line_of(&self, record: u32) -> u64 {
-        self.lines
-            .get(record as usize)
-            .map_or(u64::from(record), |line| u64::from(*line))
-    }
-
-    /// The bytes of these lines, which ascend.
-    fn raw(&self, lines: &[u64]) -> Vec<Vec<u8>> {
-        let bytes = self.bytes.as_deref().unwrap_or_default();
-        let mut found = Vec::with_capacity(lines.len());
-        let mut split = (0u64..).zip(bytes.split(|byte| *byte == b'\n'));
-        for wanted in lines {
-            let line = split.find(|(number, _)| number == wanted).map(|(_, line)| line);
-            found.push(line.unwrap_or_default().to_vec());
-        }
-        found
-    }
-}
-
-fn decode(read: ReadBlock, decoder: &mut Decoder, ingest_time: EventTime) -> Result<DecodedBlock, RuntimeError> {
-    let partition = u32::try_from(read.partition).unwrap_or(u32::MAX);
-    let start_line = read.block.start.line;
-    match read.block.data {
-        BlockData::Lines(bytes) => {
-            let decoded = decoder.decode(&bytes, ingest_time);
-            let batches = EventType::ALL
-                .iter()
-                .copied()
-                .zip(decoded.batches)
-                .filter_map(|(event_type, batch)| Some((event_type, batch?)));
-            let order = decoded.records.iter().map(|record| (record.event_type, record.row));
-            let block = Block::new(partition, read.sequence, batches, order)?;
-            let lines = decoded.records.iter().map(|record| record.line).collect();
-            Ok(DecodedBlock {
-                partition: read.partition,
-                block,
-                bad: decoded.bad,
-                lines: decoded.lines,
-                source: SourceLines {
-                    start_line,
-                    bytes: Some(bytes),
-                    lines,
-                },
-            })
-        }
-        BlockData::Decoded(events) => {
-            let order = events.records.iter().map(|record| (record.event_type, record.row));
-            let block = Block::new(partition, read.sequence, events.batches, order)?;
-            let lines = block.records.len() as u64;
-            let source = SourceLines {
-                start_line,
-                bytes: None,
-                lines: Vec::new(),
-            };
-            Ok(DecodedBlock {
-                partition: read.partition,
-                block,
-                bad: Vec::new(),
-                lines,
-                source,
-            })
-        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! The whole job over lines in memory.
 
+mod hard_cases;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -17,7 +19,7 @@ use crate::{Ending, Job, JobOptions, Observer, Outlet, Progress, UserQueries, Us
 
 const HOUR: i64 = 3_600_000_000;
 
-pub(crate) fn options(parallelism: usize) -> JobOptions {
+fn options(parallelism: usize) -> JobOptions {
     JobOptions {
         parallelism,
         emit_every: Duration::ZERO,
@@ -25,14 +27,14 @@ pub(crate) fn options(parallelism: usize) -> JobOptions {
     }
 }
 
-pub(crate) fn all_tables(store: &MemoryStore) -> Outlet {
+fn all_tables(store: &MemoryStore) -> Outlet {
     Outlet::new(
         Box::new(MemorySink::new("memory", store.clone())),
         Table::ALL.iter().copied(),
     )
 }
 
-pub(crate) fn hourly() -> Config {
+fn hourly() -> Config {
     let mut config = Config {
         metrics: vec![Metric::new("purchase"), Metric::binary("click")],
         ..Config::default()
@@ -42,7 +44,7 @@ pub(crate) fn hourly() -> Config {
     config
 }
 
-pub(crate) fn run(
+fn run(
     config: &Config,
     queries: Vec<UserQuery>,
     partitions: Vec<(String, Vec<u8>)>,
@@ -52,18 +54,16 @@ pub(crate) fn run(
     let store = MemoryStore::new();
     let source = MemorySource::bounded("lines", partitions.into_iter().map(|(name, text)| (name, text.into())));
     let outlet = all_tables(&store).with_queries(queries.iter().map(|query| query.name.clone()));
-    let queries = UserQueries::new(queries).unwrap();
-    let mut job = Job::new(
-        plan_of(config).unwrap(),
-        queries,
-        vec![Box::new(source)],
-        vec![outlet],
-        options(threads),
-    )
-    .unwrap()
-    .with_block_bytes(block_bytes);
+    let mut job = job_of(config, queries, source, vec![outlet], threads).with_block_bytes(block_bytes);
     assert_eq!(job.run(&AtomicBool::new(false), &mut ()).unwrap(), Ending::Exhausted);
     (store, job.progress())
+}
+
+/// A job that has read nothing yet.
+fn job_of(config: &Config, queries: Vec<UserQuery>, source: MemorySource, outlets: Vec<Outlet>, threads: usize) -> Job {
+    let plan = plan_of(config).unwrap();
+    let queries = UserQueries::new(queries).unwrap();
+    Job::new(plan, queries, vec![Box::new(source)], outlets, options(threads)).unwrap()
 }
 
 fn time(seconds: i64) -> String {
@@ -71,35 +71,35 @@ fn time(seconds: i64) -> String {
     start.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
 }
 
-pub(crate) fn exposure(id: &str, seconds: i64, subject: &str, variant: &str) -> String {
+fn exposure(id: &str, seconds: i64, subject: &str, variant: &str) -> String {
     let at = time(seconds);
     format!(
         r#"{{"eventId":"{id}","timestamp":"{at}","eventType":"Exposure","schemaVersion":"1.0.0","payload":{{"experimentName":"x","variantKey":"{variant}","subjectId":"{subject}"}}}}"#
     )
 }
 
-pub(crate) fn outcome(id: &str, seconds: i64, subject: &str, value: f64) -> String {
+fn outcome(id: &str, seconds: i64, subject: &str, value: f64) -> String {
     let at = time(seconds);
     format!(
         r#"{{"eventId":"{id}","timestamp":"{at}","eventType":"Outcome","schemaVersion":"1.0.0","payload":{{"experimentName":"x","subjectId":"{subject}","metricName":"purchase","value":{value}}}}}"#
     )
 }
 
-pub(crate) fn lines(records: &[String]) -> Vec<(String, Vec<u8>)> {
+fn lines(records: &[String]) -> Vec<(String, Vec<u8>)> {
     vec![("one".to_owned(), records.join("\n").into_bytes())]
 }
 
-pub(crate) fn rows(store: &MemoryStore, table: Table) -> RecordBatch {
+fn rows(store: &MemoryStore, table: Table) -> RecordBatch {
     concat_batches(&table.schema(), &store.rows(table)).unwrap()
 }
 
-pub(crate) fn texts(batch: &RecordBatch, column: &str) -> Vec<Option<String>> {
+fn texts(batch: &RecordBatch, column: &str) -> Vec<Option<String>> {
     let column = batch.column_by_name(column).unwrap().as_string::<i32>();
     column.iter().map(|value| value.map(str::to_owned)).collect()
 }
 
 /// Results as sorted texts: all columns but those that tell when a thing was done, reals as bits.
-pub(crate) fn results(store: &MemoryStore) -> Vec<String> {
+fn results(store: &MemoryStore) -> Vec<String> {
     let mut found = Vec::new();
     for table in [
         Table::AssignmentCounts,
@@ -343,15 +343,7 @@ fn an_idle_partition_does_not_hold_a_live_job_up_and_what_it_brings_back_is_late
     config.engine.time.idle_timeout = Micros::from_millis(50);
     config.engine.time.correction_horizon = Micros::from_hours(2);
     let store = MemoryStore::new();
-    let plan = plan_of(&config).unwrap();
-    let mut job = Job::new(
-        plan,
-        UserQueries::new(Vec::new()).unwrap(),
-        vec![Box::new(source)],
-        vec![all_tables(&store)],
-        options(2),
-    )
-    .unwrap();
+    let mut job = job_of(&config, Vec::new(), source, vec![all_tables(&store)], 2);
     let stop = AtomicBool::new(false);
     feed.append("quick", exposure("e1", 10, "s1", "a"));
     feed.append("silent", exposure("e2", 11, "s2", "a"));
@@ -401,15 +393,7 @@ fn an_idle_partition_does_not_hold_a_live_job_up_and_what_it_brings_back_is_late
 fn a_live_record_far_ahead_of_the_clock_is_refused_and_moves_nothing() {
     let (source, feed) = MemorySource::live("live");
     let store = MemoryStore::new();
-    let plan = plan_of(&hourly()).unwrap();
-    let mut job = Job::new(
-        plan,
-        UserQueries::new(Vec::new()).unwrap(),
-        vec![Box::new(source)],
-        vec![all_tables(&store)],
-        options(1),
-    )
-    .unwrap();
+    let mut job = job_of(&hourly(), Vec::new(), source, vec![all_tables(&store)], 1);
     let stop = AtomicBool::new(false);
     let far = 60 * 60 * 24 * 365 * 200;
     feed.append(

@@ -8,12 +8,11 @@ pub mod block;
 mod closing;
 mod crossover;
 pub mod declared;
+mod decoded;
 mod dedup;
 mod emit;
 mod error;
 mod experiment;
-#[cfg(test)]
-mod hard_cases_tests;
 mod input;
 mod job;
 #[cfg(test)]

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use backplane_events::EventTime;
 
+use crate::block::Block;
+
 /// What a job has counted. Every record that leaves the stream without entering a result is in one of these.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -26,6 +28,14 @@ pub struct Counters {
     pub outcomes_without_exposure: u64,
     /// Attributed outcomes that name another variant than their subject's.
     pub variant_mismatches: u64,
+}
+
+impl Counters {
+    /// Counts what became of a block's records that are settled by `watermark`.
+    pub(crate) fn take_in(&mut self, block: &Block, watermark: i64) {
+        self.duplicates += block.duplicates(watermark);
+        self.late += block.late_for_windows(watermark);
+    }
 }
 
 /// How far a job has come.

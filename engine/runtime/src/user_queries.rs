@@ -91,15 +91,28 @@ impl UserQueries {
         results: &BTreeMap<(usize, i64), (RecordBatch, RecordBatch)>,
         watermark: i64,
     ) -> Result<Vec<(String, RecordBatch)>, RuntimeError> {
+        let settled = self.settled;
+        self.settled = settled.max(watermark);
+        let closing_of = |window: &WindowPlan| {
+            let ended_by = |watermark: i64| window.last_ended_by(watermark.saturating_sub(plan.time.allowed_lateness));
+            ended_by(settled).saturating_add(1)..=ended_by(watermark)
+        };
+        let closing: Vec<(usize, &WindowPlan, RangeInclusive<i64>)> = plan
+            .windows
+            .iter()
+            .enumerate()
+            .filter(|(kind, _)| self.queries.iter().any(|query| query.window == *kind))
+            .map(|(kind, window)| (kind, window, closing_of(window)))
+            .filter(|(_, _, closing)| !closing.is_empty())
+            .collect();
+        // at most steps no window closes, and nothing need be looked through
+        if closing.is_empty() {
+            return Ok(Vec::new());
+        }
         let waiting: Vec<TimedBlock> = waiting.iter().filter_map(TimedBlock::new).collect();
         let blocks: Vec<&TimedBlock> = self.kept.iter().chain(&waiting).collect();
         let mut closed: BTreeSet<(i64, usize, i64)> = BTreeSet::new();
-        for (kind, window) in plan.windows.iter().enumerate() {
-            if !self.queries.iter().any(|query| query.window == kind) {
-                continue;
-            }
-            let ended_by = |watermark: i64| window.last_ended_by(watermark.saturating_sub(plan.time.allowed_lateness));
-            let closing = ended_by(self.settled).saturating_add(1)..=ended_by(watermark);
+        for (kind, window, closing) in closing {
             let with_results = results
                 .keys()
                 .filter(|(its_kind, index)| *its_kind == kind && closing.contains(index))
@@ -109,7 +122,6 @@ impl UserQueries {
                 closed.insert((window.end(index), kind, index));
             }
         }
-        self.settled = self.settled.max(watermark);
         let empty = || {
             (
                 RecordBatch::new_empty(Table::AssignmentCounts.schema()),
@@ -204,9 +216,6 @@ fn counted(block: &Block) -> impl Iterator<Item = (u32, &RecordMeta)> {
 /// Those windows of `closing` that an event of these blocks lies in.
 fn windows_with_events(blocks: &[&TimedBlock], window: &WindowPlan, closing: &RangeInclusive<i64>) -> Vec<i64> {
     let mut runs = IndexRuns::default();
-    if closing.is_empty() {
-        return Vec::new();
-    }
     let windows_of = |from: i64, to: i64| {
         let first = window.first_ending_after(from).max(*closing.start());
         let last = window.last_starting_before(to.saturating_add(1)).min(*closing.end());

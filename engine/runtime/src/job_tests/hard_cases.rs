@@ -9,9 +9,8 @@ use backplane_connector_api::memory::{MemorySource, MemoryStore};
 use backplane_connector_api::{ConnectorError, Effect, Epoch, Output};
 use backplane_events::Table;
 
-use crate::declared::plan_of;
-use crate::job_tests::{all_tables, exposure, hourly, lines, options, outcome, results, rows, run, texts};
-use crate::{Ending, Job, Observer, Outlet, Progress, UserQueries, UserQuery};
+use super::{all_tables, exposure, hourly, job_of, lines, outcome, results, rows, run, texts};
+use crate::{Ending, Observer, Outlet, Progress, UserQuery};
 
 /// `(n, sum, m2)` of the metric purchase in variant a, to date.
 fn purchases(store: &MemoryStore, table: Table) -> (i64, f64, f64) {
@@ -145,14 +144,7 @@ fn a_job_that_is_stopped_hands_over_what_its_results_are_of_and_counts_the_rest(
     let store = MemoryStore::new();
     let text = records.join("\n").into_bytes();
     let source = MemorySource::bounded("lines", [("one".to_owned(), text.into())]);
-    let mut job = Job::new(
-        plan_of(&hourly()).unwrap(),
-        UserQueries::new(Vec::new()).unwrap(),
-        vec![Box::new(source)],
-        vec![all_tables(&store)],
-        options(1),
-    )
-    .unwrap();
+    let mut job = job_of(&hourly(), Vec::new(), source, vec![all_tables(&store)], 1);
     let stop = AtomicBool::new(false);
     assert_eq!(job.run(&stop, &mut StopAtOnce(&stop)).unwrap(), Ending::Stopped);
     let progress = job.progress();
@@ -229,9 +221,7 @@ fn an_epoch_that_one_sink_cannot_prepare_is_given_up_by_the_others() {
         Outlet::new(Box::new(Witness(Arc::clone(&given_up))), [Table::Exposures]),
         Outlet::new(Box::new(Full), [Table::Exposures]),
     ];
-    let plan = plan_of(&hourly()).unwrap();
-    let queries = UserQueries::new(Vec::new()).unwrap();
-    let mut job = Job::new(plan, queries, vec![Box::new(source)], outlets, options(1)).unwrap();
+    let mut job = job_of(&hourly(), Vec::new(), source, outlets, 1);
     let error = job.run(&AtomicBool::new(false), &mut ()).unwrap_err();
     assert!(error.to_string().contains("no space is left"), "{error}");
     assert_eq!(*given_up.lock().unwrap(), [Epoch(1)]);

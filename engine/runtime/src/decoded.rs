@@ -1,0 +1,111 @@
+//! A block as it was read becomes records, and remembers where they came from.
+
+use backplane_connector_api::BlockData;
+use backplane_events::{BadRecord, Decoder, EventTime, EventType};
+
+use crate::block::Block;
+use crate::error::RuntimeError;
+use crate::input::ReadBlock;
+
+/// A block and what came with it.
+pub struct DecodedBlock {
+    /// Index of the partition.
+    pub partition: usize,
+    /// The records.
+    pub block: Block,
+    /// What could not be read.
+    pub bad: Vec<BadRecord>,
+    /// Lines, blank ones included.
+    pub lines: u64,
+    /// Where the records came from.
+    pub source: SourceLines,
+}
+
+/// Where a block's records came from.
+pub struct SourceLines {
+    start_line: u64,
+    bytes: Option<bytes::Bytes>,
+    /// By record: its line in the block.
+    lines: Vec<u32>,
+}
+
+impl SourceLines {
+    /// The number of the first line in its partition, from 0.
+    pub fn first_line(&self) -> u64 {
+        self.start_line
+    }
+
+    /// Bytes read, after decompression.
+    pub fn bytes(&self) -> usize {
+        self.bytes.as_ref().map_or(0, bytes::Bytes::len)
+    }
+
+    /// The line of a record, from 0 in the block.
+    pub fn line_of(&self, record: u32) -> u64 {
+        self.lines
+            .get(record as usize)
+            .map_or(u64::from(record), |line| u64::from(*line))
+    }
+
+    /// The bytes of these lines, which ascend.
+    pub fn raw(&self, lines: &[u64]) -> Vec<Vec<u8>> {
+        let bytes = self.bytes.as_deref().unwrap_or_default();
+        let mut found = Vec::with_capacity(lines.len());
+        let mut split = (0u64..).zip(bytes.split(|byte| *byte == b'\n'));
+        for wanted in lines {
+            let line = split.find(|(number, _)| number == wanted).map(|(_, line)| line);
+            found.push(line.unwrap_or_default().to_vec());
+        }
+        found
+    }
+}
+
+/// Decodes a block as it was read.
+///
+/// # Errors
+/// [`RuntimeError::Internal`] if its columns are not those of its tables.
+pub fn decode(read: ReadBlock, decoder: &mut Decoder, ingest_time: EventTime) -> Result<DecodedBlock, RuntimeError> {
+    let partition = u32::try_from(read.partition).unwrap_or(u32::MAX);
+    let start_line = read.block.start.line;
+    match read.block.data {
+        BlockData::Lines(bytes) => {
+            let decoded = decoder.decode(&bytes, ingest_time);
+            let batches = EventType::ALL
+                .iter()
+                .copied()
+                .zip(decoded.batches)
+                .filter_map(|(event_type, batch)| Some((event_type, batch?)));
+            let order = decoded.records.iter().map(|record| (record.event_type, record.row));
+            let block = Block::new(partition, read.sequence, batches, order)?;
+            let lines = decoded.records.iter().map(|record| record.line).collect();
+            Ok(DecodedBlock {
+                partition: read.partition,
+                block,
+                bad: decoded.bad,
+                lines: decoded.lines,
+                source: SourceLines {
+                    start_line,
+                    bytes: Some(bytes),
+                    lines,
+                },
+            })
+        }
+        BlockData::Decoded(events) => {
+            let order = events.records.iter().map(|record| (record.event_type, record.row));
+            let block = Block::new(partition, read.sequence, events.batches, order)?;
+            let lines = block.records.len() as u64;
+            let source = SourceLines {
+                start_line,
+                bytes: None,
+                lines: Vec::new(),
+            };
+            Ok(DecodedBlock {
+                partition: read.partition,
+                block,
+                bad: Vec::new(),
+                lines,
+                source,
+            })
+        }
+    }
+}
