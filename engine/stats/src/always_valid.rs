@@ -3,6 +3,7 @@
 use crate::e_value::{EProcess, anytime_p};
 use crate::error::{StatsError, finite, probability, within};
 use crate::inference::{Inference, Interval, Sample, saturating};
+use crate::relative_lift::Relative;
 use crate::welch::difference;
 
 /// What an effect is measured in.
@@ -69,22 +70,18 @@ pub fn always_valid(
     scale: Scale,
 ) -> Result<Inference<AlwaysValid>, StatsError> {
     let mixture = Mixture::new(alpha, tuning_n)?;
-    let effect = match effect(control, treatment, scale)? {
-        Inference::Tested(effect) => effect,
-        Inference::TooFew => return Ok(Inference::TooFew),
-        Inference::ZeroVariance => return Ok(Inference::ZeroVariance),
-        Inference::ZeroBaseline => return Ok(Inference::ZeroBaseline),
-    };
-    let log_e = mixture.log_e(&effect);
-    let half_width = mixture.half_width(&effect);
-    Ok(Inference::Tested(AlwaysValid {
-        estimate: effect.estimate,
-        standard_error: effect.standard_error,
-        log_e,
-        p: anytime_p(log_e),
-        half_width,
-        interval: Interval::around(effect.estimate, half_width),
-    }))
+    effect(control, treatment, scale)?.try_then(|effect| {
+        let log_e = mixture.log_e(&effect);
+        let half_width = mixture.half_width(&effect);
+        Ok(Inference::Tested(AlwaysValid {
+            estimate: effect.estimate,
+            standard_error: effect.standard_error,
+            log_e,
+            p: anytime_p(log_e),
+            half_width,
+            interval: Interval::around(effect.estimate, half_width),
+        }))
+    })
 }
 
 /// An estimate, its standard error and the number of subjects behind it.
@@ -101,18 +98,18 @@ fn effect(control: &Sample, treatment: &Sample, scale: Scale) -> Result<Inferenc
     if control.n < 2 || treatment.n < 2 {
         return Ok(Inference::TooFew);
     }
-    let (mut of_control, mut of_treatment) = (control.standard_error(), treatment.standard_error());
-    let mut estimate = difference;
-    if scale == Scale::Relative {
-        let baseline = control.mean.abs();
-        if baseline == 0.0 {
-            return Ok(Inference::ZeroBaseline);
+    let (estimate, standard_error) = match scale {
+        Scale::Absolute => {
+            let standard_error = control.standard_error().hypot(treatment.standard_error());
+            (difference, finite("standard error", standard_error)?)
         }
-        estimate = finite("relative difference", difference / baseline)?;
-        of_treatment /= baseline;
-        of_control = of_control / baseline * (treatment.mean.abs() / baseline);
-    }
-    let standard_error = finite("standard error", of_control.hypot(of_treatment))?;
+        Scale::Relative => {
+            let Some(relative) = Relative::new(control, treatment, difference)? else {
+                return Ok(Inference::ZeroBaseline);
+            };
+            (relative.lift, relative.standard_error(control, treatment)?)
+        }
+    };
     if standard_error == 0.0 {
         return Ok(Inference::ZeroVariance);
     }

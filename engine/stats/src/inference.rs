@@ -71,6 +71,19 @@ impl<T> Inference<T> {
         }
     }
 
+    /// What `next` makes of the test; where there is none, why.
+    pub(crate) fn try_then<U>(
+        self,
+        next: impl FnOnce(T) -> Result<Inference<U>, StatsError>,
+    ) -> Result<Inference<U>, StatsError> {
+        match self {
+            Inference::Tested(test) => next(test),
+            Inference::TooFew => Ok(Inference::TooFew),
+            Inference::ZeroVariance => Ok(Inference::ZeroVariance),
+            Inference::ZeroBaseline => Ok(Inference::ZeroBaseline),
+        }
+    }
+
     /// `ok`, `too_few`, `zero_variance` or `zero_baseline`, as tables and reports name it.
     #[must_use]
     pub fn status(&self) -> &'static str {

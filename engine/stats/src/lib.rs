@@ -8,7 +8,9 @@
 //! | [`cross_moments`] | [`CrossMoments`]: the same for a pair of variables, with their co-moment |
 //! | [`srm`] | sample ratio mismatch: chi-square, exact, sequential, over allocation epochs |
 //! | [`mod@welch`], [`proportion`] | differences of means and of proportions, read once |
+//! | [`mod@relative_lift`] | differences of means as a part of the control's: delta method and Fieller |
 //! | [`mod@always_valid`] | differences of means that may be looked at at any time |
+//! | [`multiple`] | p-values of many tests, adjusted for their number |
 //! | [`power`] | power, sample size, least detectable effect |
 //! | [`inference`], [`e_value`], [`error`] | what the tests take and give, e-values over time, and what can be wrong with arguments |
 //! | [`special`] | the distribution functions under all this |
@@ -61,8 +63,10 @@ pub mod e_value;
 pub mod error;
 pub mod inference;
 pub mod moments;
+pub mod multiple;
 pub mod power;
 pub mod proportion;
+pub mod relative_lift;
 pub mod special;
 pub mod srm;
 pub mod welch;
@@ -74,5 +78,7 @@ pub use e_value::{EProcess, anytime_ln_p, anytime_p};
 pub use error::StatsError;
 pub use inference::{Inference, Interval, Sample};
 pub use moments::Moments;
+pub use multiple::{benjamini_hochberg, benjamini_yekutieli, bonferroni, hochberg, holm};
 pub use proportion::{ProportionTest, ZTest, proportion_z};
+pub use relative_lift::{RelativeLift, RelativeLiftTest, relative_lift};
 pub use welch::{Welch, WelchTest, welch};

@@ -75,29 +75,45 @@ pub(crate) fn difference(control: &Sample, treatment: &Sample) -> Result<Option<
 }
 
 fn test(control: &Sample, treatment: &Sample, difference: f64, alpha: f64) -> Result<Inference<WelchTest>, StatsError> {
-    if control.n < 2 || treatment.n < 2 {
-        return Ok(Inference::TooFew);
+    Spread::new(control, treatment)?.try_then(|Spread { standard_error, dof }| {
+        let t = saturating(difference / standard_error);
+        let tail = two_sided_t(t, dof).unwrap_or(Tail::CERTAIN);
+        Ok(Inference::Tested(WelchTest {
+            standard_error,
+            dof,
+            t,
+            p: tail.p,
+            ln_p: tail.ln_p,
+            interval: Interval::around(difference, student_t_quantile(alpha, dof) * standard_error),
+        }))
+    })
+}
+
+/// How far a difference of means may be off.
+pub(crate) struct Spread {
+    /// The standard error of the difference, not 0.
+    pub(crate) standard_error: f64,
+    /// Welch's degrees of freedom.
+    pub(crate) dof: f64,
+}
+
+impl Spread {
+    pub(crate) fn new(control: &Sample, treatment: &Sample) -> Result<Inference<Self>, StatsError> {
+        if control.n < 2 || treatment.n < 2 {
+            return Ok(Inference::TooFew);
+        }
+        let (of_control, of_treatment) = (control.standard_error(), treatment.standard_error());
+        let standard_error = finite("standard error", of_control.hypot(of_treatment))?;
+        if standard_error == 0.0 {
+            return Ok(Inference::ZeroVariance);
+        }
+        // Welch and Satterthwaite's ν = se⁴ / (v_c² / (n_c - 1) + v_t² / (n_t - 1)), by shares of se², which cannot overflow
+        let share_control = (of_control / standard_error).powi(2);
+        let share_treatment = (of_treatment / standard_error).powi(2);
+        let dof =
+            1.0 / (share_control.powi(2) / (control.n - 1) as f64 + share_treatment.powi(2) / (treatment.n - 1) as f64);
+        Ok(Inference::Tested(Spread { standard_error, dof }))
     }
-    let (of_control, of_treatment) = (control.standard_error(), treatment.standard_error());
-    let standard_error = finite("standard error", of_control.hypot(of_treatment))?;
-    if standard_error == 0.0 {
-        return Ok(Inference::ZeroVariance);
-    }
-    // Welch and Satterthwaite's ν = se⁴ / (v_c² / (n_c - 1) + v_t² / (n_t - 1)), by shares of se², which cannot overflow
-    let share_control = (of_control / standard_error).powi(2);
-    let share_treatment = (of_treatment / standard_error).powi(2);
-    let dof =
-        1.0 / (share_control.powi(2) / (control.n - 1) as f64 + share_treatment.powi(2) / (treatment.n - 1) as f64);
-    let t = saturating(difference / standard_error);
-    let tail = two_sided_t(t, dof).unwrap_or(Tail::CERTAIN);
-    Ok(Inference::Tested(WelchTest {
-        standard_error,
-        dof,
-        t,
-        p: tail.p,
-        ln_p: tail.ln_p,
-        interval: Interval::around(difference, student_t_quantile(alpha, dof) * standard_error),
-    }))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Differences of means and of proportions against the golden tables.
 
-use backplane_stats::{Inference, Interval, Sample, Scale, ZTest, always_valid, proportion_z, welch};
+use backplane_stats::{Inference, Interval, Sample, Scale, ZTest, always_valid, proportion_z, relative_lift, welch};
 
 use crate::closeness::Closeness;
 use crate::support::{Row, rows};
@@ -42,6 +42,30 @@ fn welch_meets_every_golden_row() {
             assert!((test.ln_p - p.ln()).abs() <= 1e-9, "{}: {}", row.place(), test.ln_p);
         }
         check_interval(&close, &row, ["ci_lo", "ci_hi"], test.interval, standard_error);
+    }
+}
+
+#[test]
+fn relative_lifts_meet_every_golden_row() {
+    let close = Closeness::of("relative_lift_delta");
+    for row in rows("relative_lift_delta", 80) {
+        let result = relative_lift(&sample(&row, "c"), &sample(&row, "t"), row.value("alpha")).unwrap();
+        let (Some(lift), Some(test)) = (result.lift, result.test.tested()) else {
+            panic!("{}", row.place());
+        };
+        let standard_error = row.value("se_delta");
+        close.estimate(&row, "lift", lift, standard_error);
+        close.relative(&row, "se_delta", test.standard_error, 1e-9);
+        close.relative(&row, "dof", test.dof, 1e-9);
+        close.relative(&row, "t", test.t, 1e-9);
+        close.p_value(&row, "p", test.p);
+        close.p_value(&row, "p", test.ln_p.exp());
+        check_interval(&close, &row, ["ci_lo", "ci_hi"], test.interval, standard_error);
+        close.relative(&row, "fieller_g", test.fieller_g, 1e-9);
+        match test.fieller {
+            Some(interval) => check_interval(&close, &row, ["fieller_lo", "fieller_hi"], interval, standard_error),
+            None => assert!(row.value::<f64>("fieller_lo").is_nan(), "{}", row.place()),
+        }
     }
 }
 

@@ -8,6 +8,7 @@
 mod closeness;
 mod distributions;
 mod effects;
+mod multiple;
 mod power;
 mod properties;
 mod srm;

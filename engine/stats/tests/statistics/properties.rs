@@ -5,7 +5,10 @@ use backplane_stats::special::{chi_square_ln_sf, normal_ln_sf, student_t_ln_p};
 use backplane_stats::srm::{
     Concentration, Epoch, Exact, SrmPath, chi_square, chi_square_epochs, exact, sequential, sequential_mixture,
 };
-use backplane_stats::{AlwaysValidPath, Inference, Sample, Scale, StatsError, always_valid, proportion_z, welch};
+use backplane_stats::{
+    AlwaysValidPath, Inference, Sample, Scale, StatsError, always_valid, benjamini_hochberg, benjamini_yekutieli,
+    bonferroni, hochberg, holm, proportion_z, relative_lift, welch,
+};
 use proptest::prelude::*;
 
 /// Counts of all magnitudes, the least and the greatest among them.
@@ -193,6 +196,21 @@ proptest! {
                 prop_assert!(is_expected, "{}", error);
             }
         }
+        match relative_lift(&control, &treatment, alpha) {
+            Ok(result) => {
+                prop_assert!(result.lift.is_none_or(f64::is_finite));
+                if let Inference::Tested(test) = result.test {
+                    let finite = [test.standard_error, test.dof, test.t, test.interval.low, test.interval.high, test.fieller_g];
+                    prop_assert!(finite.iter().all(|value| value.is_finite()), "{:?}", test);
+                    prop_assert!(is_probability(test.p) && is_ln_probability(test.ln_p), "{:?}", test);
+                    prop_assert!(test.fieller.is_none_or(|ends| ends.low.is_finite() && ends.low <= ends.high), "{:?}", test);
+                }
+            }
+            Err(error) => {
+                let is_expected = matches!(error, StatsError::CorrectMoments { .. } | StatsError::RescaleValues { .. });
+                prop_assert!(is_expected, "{}", error);
+            }
+        }
         for scale in [Scale::Absolute, Scale::Relative] {
             if let Ok(Inference::Tested(effect)) = always_valid(&control, &treatment, alpha, 5_000.0, scale) {
                 let finite = [effect.estimate, effect.standard_error, effect.log_e, effect.half_width];
@@ -200,6 +218,37 @@ proptest! {
                 prop_assert!(is_probability(effect.p) && effect.interval.low <= effect.interval.high, "{:?}", effect);
             }
         }
+    }
+
+    #[test]
+    fn adjusted_p_values_are_in_the_order_of_their_strength(p_values in prop::collection::vec(0.0..=1.0_f64, 0..30)) {
+        let all = |adjust: fn(&[f64]) -> Vec<f64>| adjust(&p_values);
+        let (bonferroni, holm, hochberg) = (all(bonferroni), all(holm), all(hochberg));
+        let (hochberg_rate, yekutieli) = (all(benjamini_hochberg), all(benjamini_yekutieli));
+        for (index, p) in p_values.iter().enumerate() {
+            let weaker = [*p, hochberg_rate[index], hochberg[index], holm[index], bonferroni[index], 1.0];
+            prop_assert!(weaker.is_sorted_by(|one, other| *one <= other + 1e-15), "{:?}", weaker);
+            prop_assert!(hochberg_rate[index] <= yekutieli[index] + 1e-15);
+            for (other, other_p) in p_values.iter().enumerate() {
+                prop_assert!(p > other_p || holm[index] <= holm[other]);
+            }
+        }
+    }
+
+    #[test]
+    fn the_relative_interval_of_a_certain_baseline_is_that_of_the_difference(
+        mean in prop_oneof![-50.0..-0.1_f64, 0.1..50.0_f64],
+        treatment in usual_sample(),
+    ) {
+        let control = Sample { n: 1_000, mean, m2: 0.0 };
+        let absolute = welch(&control, &treatment, 0.05).unwrap();
+        let relative = relative_lift(&control, &treatment, 0.05).unwrap();
+        let (Inference::Tested(absolute), Inference::Tested(relative)) = (absolute.test, relative.test) else {
+            panic!("the treatment varies");
+        };
+        prop_assert!(close(relative.ln_p, absolute.ln_p, 1e-9));
+        prop_assert!(close(relative.interval.low * mean.abs(), absolute.interval.low, 1e-12));
+        prop_assert!(close(relative.interval.high * mean.abs(), absolute.interval.high, 1e-12));
     }
 
     #[test]
