@@ -121,8 +121,10 @@ fn effect(control: &Sample, treatment: &Sample, scale: Scale) -> Result<Inferenc
 }
 
 /// The mixture that is tuned to a number of subjects.
+#[derive(Debug, Clone, Copy, PartialEq)]
 struct Mixture {
-    alpha: f64,
+    /// `-2 ln α`
+    evidence: f64,
     /// The number r of subjects whose information the mixing variance is worth.
     prior_subjects: f64,
 }
@@ -133,7 +135,7 @@ impl Mixture {
         let tuning_n = within("tuning_n", tuning_n, TUNING, TUNING_RANGE)?;
         let evidence = -2.0 * alpha.ln();
         Ok(Mixture {
-            alpha,
+            evidence,
             prior_subjects: tuning_n / (evidence + evidence.ln_1p()),
         })
     }
@@ -148,7 +150,7 @@ impl Mixture {
     fn half_width(&self, effect: &Effect) -> f64 {
         let widening = 1.0 + self.prior_subjects / effect.subjects;
         let growth = (effect.subjects / self.prior_subjects).ln_1p();
-        saturating(effect.standard_error * (widening * (growth - 2.0 * self.alpha.ln())).sqrt())
+        saturating(effect.standard_error * (widening * (growth + self.evidence)).sqrt())
     }
 }
 
@@ -173,6 +175,8 @@ pub struct AlwaysValidPath {
     alpha: f64,
     tuning_n: f64,
     burn_in: u64,
+    /// Of `alpha` and `tuning_n`.
+    mixture: Mixture,
     process: EProcess,
 }
 
@@ -186,11 +190,11 @@ impl AlwaysValidPath {
     ///
     /// [`StatsError::CorrectParameter`] as [`always_valid`].
     pub fn new(alpha: f64, tuning_n: f64, burn_in: u64) -> Result<Self, StatsError> {
-        Mixture::new(alpha, tuning_n)?;
         Ok(AlwaysValidPath {
             alpha,
             tuning_n,
             burn_in,
+            mixture: Mixture::new(alpha, tuning_n)?,
             process: EProcess::new(),
         })
     }
@@ -202,13 +206,12 @@ impl AlwaysValidPath {
     ///
     /// [`StatsError::CorrectMoments`] and [`StatsError::RescaleValues`]; then nothing changes.
     pub fn evaluate(&mut self, control: &Sample, treatment: &Sample) -> Result<Option<f64>, StatsError> {
-        let mixture = Mixture::new(self.alpha, self.tuning_n)?;
         let effect = effect(control, treatment, Scale::Absolute)?;
         let burnt_in = control.n.min(treatment.n) >= self.burn_in;
         let Some(effect) = effect.tested().filter(|_| burnt_in) else {
             return Ok(None);
         };
-        let log_e = mixture.log_e(effect);
+        let log_e = self.mixture.log_e(effect);
         self.process.observe(log_e);
         Ok(Some(log_e))
     }

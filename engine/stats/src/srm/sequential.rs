@@ -38,7 +38,8 @@ pub(super) const CONCENTRATION_RANGE: &str = "a number from 1e-50 to 1e50";
 pub fn sequential(counts: &[u64], weights: &[f64], concentration: f64) -> Result<f64, StatsError> {
     let concentration = within("concentration", concentration, CONCENTRATIONS, CONCENTRATION_RANGE)?;
     let arms = Arms::new(counts, weights)?;
-    Ok(log_bayes_factor(&arms, concentration))
+    let [log_e] = log_bayes_factors(&arms, [concentration]);
+    Ok(log_e)
 }
 
 /// The logarithm of the mean of the Bayes factors of [`sequential()`] for the concentrations of [`MIXTURE`], which is an e-value as
@@ -49,45 +50,61 @@ pub fn sequential(counts: &[u64], weights: &[f64], concentration: f64) -> Result
 /// Those of [`chi_square`](super::chi_square()).
 pub fn sequential_mixture(counts: &[u64], weights: &[f64]) -> Result<f64, StatsError> {
     let arms = Arms::new(counts, weights)?;
-    Ok(log_mean_exp(
-        MIXTURE.map(|concentration| log_bayes_factor(&arms, concentration)),
-    ))
+    Ok(log_mean_exp(log_bayes_factors(&arms, MIXTURE)))
 }
 
-/// `X sum θ f(δ) - sum ln(1 + δ) / 2 - (k - 1) ln(1 + N/A) / 2 + sum [s(x) - s(α)] - [s(X) - s(A)]`, where A is the concentration, N the
-/// subjects, X their sum, α and x the same of each arm, `1 + δ = x / (X θ)`, f the deviance kernel and s Stirling's remainder.
-fn log_bayes_factor(arms: &Arms<'_>, concentration: f64) -> f64 {
+/// For each concentration `X sum θ f(δ) - sum ln(1 + δ) / 2 - (k - 1) ln(1 + N/A) / 2 + sum [s(x) - s(α)] - [s(X) - s(A)]`, where A is the
+/// concentration, N the subjects, X their sum, α and x the same of each arm, `1 + δ = x / (X θ)`, f the deviance kernel and s
+/// Stirling's remainder.
+fn log_bayes_factors<const C: usize>(arms: &Arms<'_>, concentrations: [f64; C]) -> [f64; C] {
     if !arms.carry_a_test() {
-        return 0.0;
+        return [0.0; C];
     }
     let subjects = arms.subjects();
-    let total = concentration + subjects;
-    let mut fit = 0.0;
-    let mut spread = 0.0;
+    let mut sums = concentrations.map(|concentration| Sums {
+        concentration,
+        fit: 0.0,
+        spread: 0.0,
+    });
+    // the arms outside: their deviations take longer to compute than all else
     for arm in arms.iter() {
-        let Arm {
-            count,
-            share,
-            deviation,
-            ..
-        } = arm;
-        let prior = concentration * share;
-        let posterior = prior + count as f64;
-        let scale = total * share;
-        let delta = deviation / scale;
+        for sums in &mut sums {
+            sums.add(&arm, subjects);
+        }
+    }
+    sums.map(|sums| sums.log_bayes_factor(subjects, arms.dof()))
+}
+
+/// The sums over arms for one concentration.
+struct Sums {
+    concentration: f64,
+    /// `X sum θ f(δ)`
+    fit: f64,
+    /// `sum [s(x) - s(α) - ln(1 + δ) / 2]`
+    spread: f64,
+}
+
+impl Sums {
+    fn add(&mut self, arm: &Arm, subjects: f64) {
+        let prior = self.concentration * arm.share;
+        let posterior = prior + arm.count as f64;
+        let scale = (self.concentration + subjects) * arm.share;
+        let delta = arm.deviation / scale;
         // where δ is near -1, one plus it has lost its digits
         let ln_ratio = if delta > -0.5 {
             delta.ln_1p()
         } else {
             (posterior / scale).ln()
         };
-        fit += scale * deviance(delta);
-        spread += stirling_remainder(posterior) - stirling_remainder(prior) - 0.5 * ln_ratio;
+        self.fit += scale * deviance(delta);
+        self.spread += stirling_remainder(posterior) - stirling_remainder(prior) - 0.5 * ln_ratio;
     }
-    let others = f64::from(arms.dof());
-    fit + spread
-        - 0.5 * others * (subjects / concentration).ln_1p()
-        - (stirling_remainder(total) - stirling_remainder(concentration))
+
+    fn log_bayes_factor(&self, subjects: f64, dof: u32) -> f64 {
+        self.fit + self.spread
+            - 0.5 * f64::from(dof) * (subjects / self.concentration).ln_1p()
+            - (stirling_remainder(self.concentration + subjects) - stirling_remainder(self.concentration))
+    }
 }
 
 #[cfg(test)]
