@@ -31,6 +31,7 @@ fn main() -> ExitCode {
     let started = Instant::now();
     let ratios_hold = ratio::false_alarms(streams, EVENTS);
     let effects_hold = always_valid::false_alarms(streams, EVENTS);
+    always_valid::limits(streams.div_ceil(8), 4 * EVENTS);
     detection::subjects_to_an_alert(streams.div_ceil(4));
     speed::one_scorecard_round();
     println!("\nAll of this took {:.0} s.", started.elapsed().as_secs_f64());
