@@ -4,6 +4,7 @@
 //!   the providers differ.
 //! - [`functions`]: windows over event time and sufficient statistics, as DataFusion functions.
 //! - [`BatchQueries`]: queries inside the stream, over the rows of a closed window.
+//! - [`StandingQueries`] and [`evaluation`]: the signal queries of `sql/signals/`, planned once and run at every evaluation.
 //! - [`canonical`]: the queries of `sql/`, which define the result tables by the events.
 //! - [`session`]: how DataFusion is configured for the lake and for the stream's bounded work.
 //! - [`QueryError`]: what is wrong with a query, in one sentence.
@@ -15,9 +16,12 @@ mod batch_queries;
 pub mod canonical;
 mod catalogue;
 mod error;
+pub mod evaluation;
 pub mod functions;
 pub mod session;
+mod standing;
 
 pub use batch_queries::BatchQueries;
 pub use catalogue::Catalogue;
 pub use error::{Fault, Position, QueryError};
+pub use standing::StandingQueries;

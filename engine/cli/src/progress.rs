@@ -119,6 +119,9 @@ fn message(progress: &Progress, per_second: u64) -> String {
     if let Some(lag) = lag(progress) {
         parts.push(format!("lag {}", format::duration(lag)));
     }
+    if counters.signals > 0 {
+        parts.push(format::counted(counters.signals, "signal"));
+    }
     parts.push(format!("state {}", format::bytes(progress.memory as u64)));
     for (count, name) in [(counters.late, "late"), (counters.dead_letters, "unreadable")] {
         if count > 0 {

@@ -58,6 +58,9 @@ impl Summary {
                 ),
             }
         ));
+        if counters.signals > 0 {
+            lines.push(format!("{} raised", counted(counters.signals, "signal")));
+        }
         lines.push(format!(
             "left out: {}, {} late for a window, {} too late for every result",
             counted(counters.duplicates, "second delivery"),
@@ -114,6 +117,7 @@ impl Summary {
             late = counters.late,
             too_late = counters.too_late,
             dead_letters = counters.dead_letters,
+            signals = counters.signals,
             dead_letters_at = %self.dead_letters.display(),
             "summary"
         );

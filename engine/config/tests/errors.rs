@@ -168,7 +168,6 @@ engine:
     job.yaml:16:50: error: engine.windows[3].offset: 1h30m is not less than 1h, after which windows repeat
     job.yaml:17:38: error: engine.windows[4].size: a duration longer than zero is expected
     job.yaml:18:18: error: engine.evaluateEvery: a duration longer than zero is expected
-    job.yaml:19:3: warning: engine.signals: is checked, but has no effect in this version
     job.yaml:19:58: error: engine.signals.sampleRatioMismatch.error: 10 is less than warning (100)
     job.yaml:21:26: error: engine.queries[0].window: there is no window "hourly"; there are cumulative, a, b, c, d
     job.yaml:21:57: error: engine.queries[0].sinks[0]: there is no sink "nowhere"; there are lake, out, out, again

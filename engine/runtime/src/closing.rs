@@ -254,7 +254,7 @@ impl Shard {
         partials
     }
 
-    fn key_of(&self, experiment: u32, group: &Group) -> PartialKey {
+    pub(crate) fn key_of(&self, experiment: u32, group: &Group) -> PartialKey {
         let segment = group.key.segment.map(|(index, value)| {
             (
                 index,
@@ -419,7 +419,8 @@ fn cumulative_group(state: &ExperimentState, group: &Group) -> GroupPartial {
     }
 }
 
-fn matured_group(state: &ExperimentState, group: &Group) -> GroupPartial {
+/// The statistics of a group's matured subjects.
+pub(crate) fn matured_group(state: &ExperimentState, group: &Group) -> GroupPartial {
     let matured_count = |slot: usize| group.matured_metrics.get(slot).map_or(0, count_of);
     let matured_pairs = |ratio: usize| group.matured_ratios.get(ratio).map_or(0, pairs_of);
     GroupPartial {

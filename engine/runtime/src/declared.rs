@@ -6,14 +6,15 @@ use std::time::Duration;
 use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray};
 use arrow::record_batch::RecordBatch;
 use backplane_config::{
-    Aggregation, Config, Crossovers, Experiment, Metric, MetricDefinition, Segment as ConfigSegment, WindowKind,
+    Aggregation, Config, Crossovers, Experiment, Metric, MetricDefinition, Plan as ConfigPlan,
+    Segment as ConfigSegment, Signals, WindowKind,
 };
 use backplane_events::Table;
 
 use crate::error::RuntimeError;
 use crate::plan::{
-    Caps, CrossoverPolicy, DEFAULT_ATTRIBUTION, ExperimentPlan, Fold, MetricPlan, Plan, RatioPlan, Segment, TimePlan,
-    WindowPlan,
+    Caps, CrossoverPolicy, DEFAULT_ATTRIBUTION, ExperimentPlan, Fold, MetricPlan, Plan, RatioPlan, SamplePlan, Segment,
+    SignalPlan, TimePlan, WindowPlan,
 };
 
 /// The experiment name under which the tables `experiments` and `metrics` state what holds for undeclared experiments.
@@ -35,6 +36,7 @@ pub fn plan_of(config: &Config) -> Result<Plan, RuntimeError> {
             max_future_skew: engine.time.max_future_skew.get(),
         },
         evaluate_every: engine.evaluate_every.get().max(1),
+        signals: signal_plan(&engine.signals),
         crossovers: match engine.crossovers {
             Crossovers::Exclude => CrossoverPolicy::Exclude,
             Crossovers::FirstVariant => CrossoverPolicy::FirstVariant,
@@ -172,6 +174,42 @@ fn experiment_plan(experiment: &Experiment) -> ExperimentPlan {
             .skip(1)
             .filter_map(|epoch| epoch.from.map(|from| from.0))
             .collect(),
+        allocation: experiment
+            .allocation
+            .iter()
+            .map(|epoch| {
+                let shares = epoch.normalized().into_iter();
+                shares.map(|(variant, share)| (variant.to_owned(), share)).collect()
+            })
+            .collect(),
+        control: experiment.control.clone(),
+        starts_at: experiment.starts_at.map(|at| at.0),
+        sample: experiment.plan.as_ref().map(sample_plan).unwrap_or_default(),
+    }
+}
+
+fn sample_plan(plan: &ConfigPlan) -> SamplePlan {
+    SamplePlan {
+        subjects_per_variant: plan.subjects_per_variant,
+        ends_at: plan.ends_at.map(|at| at.0),
+        alpha: Some(plan.alpha),
+        power: plan.power,
+        minimum_effect: plan.minimum_effect,
+        design: plan.design.name(),
+    }
+}
+
+fn signal_plan(signals: &Signals) -> SignalPlan {
+    let srm = &signals.sample_ratio_mismatch;
+    SignalPlan {
+        srm_warning: srm.warning,
+        srm_error: srm.error,
+        srm_error_deviation: srm.error_deviation,
+        srm_minimum_subjects: srm.minimum_subjects,
+        srm_minimum_deviation: srm.minimum_deviation,
+        alpha: signals.peeking.alpha,
+        burn_in: signals.peeking.burn_in,
+        resolve_after: signals.resolve_after.get(),
     }
 }
 

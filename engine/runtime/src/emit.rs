@@ -91,14 +91,16 @@ impl ActivityByExperiment {
         ActivityByExperiment { not_binary }
     }
 
-    fn metrics(&self, experiment: u32) -> impl Iterator<Item = u32> + '_ {
+    /// The metrics with an outcome.
+    pub(crate) fn metrics(&self, experiment: u32) -> impl Iterator<Item = u32> + '_ {
         self.not_binary
             .get(&experiment)
             .into_iter()
             .flat_map(|metrics| metrics.keys().copied())
     }
 
-    fn has_other_than_binary(&self, experiment: u32, metric: u32) -> bool {
+    /// Whether a metric has an outcome that is not Binary.
+    pub(crate) fn has_other_than_binary(&self, experiment: u32, metric: u32) -> bool {
         self.not_binary
             .get(&experiment)
             .and_then(|metrics| metrics.get(&metric))
@@ -107,7 +109,11 @@ impl ActivityByExperiment {
 }
 
 /// The metrics that have rows: the listed ones, and those with an outcome.
-fn metrics_of(plan: &Plan, definition: &ExperimentDefinition, active: impl Iterator<Item = u32>) -> Vec<u32> {
+pub(crate) fn metrics_of(
+    plan: &Plan,
+    definition: &ExperimentDefinition,
+    active: impl Iterator<Item = u32>,
+) -> Vec<u32> {
     let mut metrics: Vec<u32> = definition.listed_metrics(plan).chain(active).collect();
     metrics.sort_unstable();
     metrics.dedup();
@@ -140,22 +146,23 @@ impl<'a> GroupNames<'a> {
 
 /// The numbers of one row of `metric_stats`.
 #[derive(Debug, Clone, Copy)]
-struct StatisticsRow {
-    subjects: i64,
+pub(crate) struct StatisticsRow {
+    pub(crate) subjects: i64,
     subjects_with_outcome: i64,
     outcomes: i64,
     sum: f64,
-    mean: Option<f64>,
-    m2: Option<f64>,
+    pub(crate) mean: Option<f64>,
+    pub(crate) m2: Option<f64>,
     min: Option<f64>,
     max: Option<f64>,
-    mean_y: Option<f64>,
-    m2_y: Option<f64>,
-    c: Option<f64>,
+    pub(crate) mean_y: Option<f64>,
+    pub(crate) m2_y: Option<f64>,
+    pub(crate) c: Option<f64>,
     matured: i64,
 }
 
-fn metric_row(
+/// The statistics of a metric in a group; none where nobody is in them.
+pub(crate) fn metric_row(
     plan: &Plan,
     definition: &ExperimentDefinition,
     partial: &GroupPartial,
@@ -208,7 +215,8 @@ fn moments_of(totals: &Totals, fold: Fold, undeclared_is_any: bool) -> Moments {
     }
 }
 
-fn ratio_row(
+/// The statistics of a ratio in a group; none where nobody is in them.
+pub(crate) fn ratio_row(
     plan: &Plan,
     definition: &ExperimentDefinition,
     partial: &GroupPartial,

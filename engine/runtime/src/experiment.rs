@@ -9,6 +9,7 @@ use crate::crossover::VariantHistory;
 use crate::plan::{Caps, ExperimentDefinition, Fold, Plan};
 use crate::recent::{RecentLog, RecentRecord};
 use crate::risk::WindowCounter;
+use crate::snapshot::{AssignedCounts, Moved, RecordTally};
 use crate::subjects::NONE;
 use crate::totals::{Accumulator, PairTotals, PairUnit, Totals, Unit, absent_value};
 
@@ -102,6 +103,8 @@ pub struct Group {
     pub matured_ratios: Vec<PairTotals>,
     /// By window kind, then `0` for first exposures in the window, `1 + 2 class` for subjects at risk, `2 + 2 class` for those that mature in it.
     pub windows: Vec<Vec<WindowCounter>>,
+    /// What changed since the last evaluation.
+    pub moved: Moved,
 }
 
 impl Group {
@@ -138,6 +141,14 @@ pub struct ExperimentState {
     group_index: HashMap<GroupKey, u32>,
     /// Histories of rows that were seen in several variants or epochs.
     pub histories: BTreeMap<u32, VariantHistory>,
+    /// What was counted of its records.
+    pub tally: RecordTally,
+    /// By variant: subjects assigned to it.
+    pub assigned: BTreeMap<u32, AssignedCounts>,
+    /// Whether anything changed since the last evaluation.
+    pub has_changed: bool,
+    /// The groups that did.
+    pub changed_groups: Vec<u32>,
 }
 
 /// A (row, metric slot) that changed from one contribution to another.
@@ -162,6 +173,10 @@ impl ExperimentState {
             groups: Vec::new(),
             group_index: HashMap::new(),
             histories: BTreeMap::new(),
+            tally: RecordTally::default(),
+            assigned: BTreeMap::new(),
+            has_changed: false,
+            changed_groups: Vec::new(),
             definition: Arc::clone(&definition),
         };
         for metric in definition.listed_metrics(plan) {
@@ -259,6 +274,7 @@ impl ExperimentState {
             matured_metrics: Vec::new(),
             matured_ratios: vec![PairTotals::default(); self.definition.ratios.len()],
             windows: Vec::new(),
+            moved: Moved::None,
         });
         self.group_index.insert(key, group);
         group
@@ -267,7 +283,13 @@ impl ExperimentState {
     /// Counts a row in (`delta` 1) or out of (`delta` -1) everything but the windows: subjects, crossovers, first exposures, metrics,
     /// matured statistics. `analysed` is `None` where the row is left out. Sets the row's groups.
     pub fn count_row(&mut self, row: &mut Row, analysed: Option<u32>, is_crossover: bool, delta: i64) {
+        let moved = if row.matured == 0 {
+            Moved::Counts
+        } else {
+            Moved::Matured
+        };
         for group in self.groups_of(row.variant, row.local) {
+            self.mark(group, Moved::Counts);
             let Some(group) = self.groups.get_mut(group as usize) else {
                 continue;
             };
@@ -287,6 +309,7 @@ impl ExperimentState {
         let Some(variant) = analysed else { return };
         let groups = self.groups_of(variant, row.local);
         for (position, group) in groups.iter().enumerate() {
+            self.mark(*group, moved);
             match position.checked_sub(1) {
                 None => row.group = *group,
                 Some(segment) => {
@@ -452,6 +475,10 @@ impl ExperimentState {
                 (*ratio, with(change.old), with(change.new))
             })
             .collect();
+        if is_matured {
+            // the groups of segments take no part in tests of effects
+            self.mark(row.group, Moved::Matured);
+        }
         for position in 0..=self.segment_groups.len() {
             let Some(group) = group_at(&mut self.groups, &self.segment_groups, row, position) else {
                 continue;
@@ -493,6 +520,7 @@ impl ExperimentState {
         if row.group == NONE {
             return;
         }
+        self.mark(row.group, Moved::Matured);
         let local = row.local;
         let of_class = |state: &Self, slot: usize| state.columns.get(slot).is_some_and(|column| column.class == class);
         let units: Vec<Option<(Fold, Unit)>> = (0..self.columns.len())

@@ -3,6 +3,8 @@
 //! A round reads a few blocks, decodes them side by side, stamps them in record order, and moves the shards side by side over every boundary
 //! that the watermark has passed. Between rounds all state is at rest, so an epoch needs no barrier of its own.
 
+mod evaluate;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arrow::record_batch::RecordBatch;
 use backplane_connector_api::Source;
-use backplane_events::{BadReason, Decoder, EventTime, Table};
+use backplane_events::{BadReason, Decoder, EventTime, EventType, Table};
 use rayon::prelude::*;
 
 use crate::block::{Block, SharedBlock};
@@ -18,14 +20,16 @@ use crate::decoded::{DecodedBlock, decode};
 use crate::dedup::SeenIds;
 use crate::emit::{ActivityByExperiment, Emission, result_rows};
 use crate::error::RuntimeError;
+use crate::evaluation::Evaluations;
 use crate::input::{BLOCK_BYTES, Input, ReadBlock};
-use crate::names::JobNames;
+use crate::names::{JobNames, NO_NAME};
 use crate::outlets::{Outlet, Outlets};
 use crate::partial::{ClosedWindow, Partials, merge_into, merge_windows};
 use crate::plan::{Boundaries, ExperimentDefinition, Plan, SHARDS};
 use crate::progress::{Counters, Observer, Progress};
 use crate::records_out::{CUMULATIVE, DeadLetter, dead_letter_rows, emit_block};
-use crate::shard::{Shard, ShardContext};
+use crate::shard::{Settled, Shard, ShardContext};
+use crate::snapshot::ShardEvaluation;
 use crate::stamp::{LiveLimits, StampCounts, stamp};
 use crate::stream_time::job_watermark;
 use crate::user_queries::UserQueries;
@@ -68,6 +72,7 @@ pub struct Job {
     /// Blocks whose records' fate is not known yet.
     waiting: Vec<SharedBlock>,
     queries: UserQueries,
+    evaluations: Evaluations,
     watermark: i64,
     last_emitted_watermark: i64,
     /// The greatest event time of the stream.
@@ -79,6 +84,7 @@ pub struct Job {
     started: Instant,
     last_emission: Instant,
     last_epoch: Instant,
+    last_judged: Instant,
 }
 
 impl Job {
@@ -120,6 +126,7 @@ impl Job {
             shards: (0..SHARDS).map(|_| Shard::new(&plan)).collect(),
             waiting: Vec::new(),
             queries,
+            evaluations: Evaluations::new(&plan)?,
             watermark: i64::MIN,
             last_emitted_watermark: i64::MIN,
             last_event_time: i64::MIN,
@@ -130,6 +137,7 @@ impl Job {
             started: now,
             last_emission: now,
             last_epoch: now,
+            last_judged: now,
             plan,
         })
     }
@@ -167,8 +175,10 @@ impl Job {
             if self.input.is_exhausted() && self.input.is_bounded() {
                 break Ending::Exhausted;
             }
+            self.judge_if_due(now)?;
             self.emit_provisional(now)?;
             if now.saturating_duration_since(self.last_epoch) >= self.options.checkpoint_interval {
+                self.judge()?;
                 self.outlets.commit()?;
                 self.last_epoch = now;
             }
@@ -181,6 +191,10 @@ impl Job {
             self.counters.take_in(block, self.watermark);
             emit_block(block, self.watermark, &self.plan, &mut self.outlets)?;
         }
+        if ending == Ending::Exhausted {
+            self.evaluate_the_end()?;
+        }
+        self.judge()?;
         self.emit_cumulative()?;
         self.outlets.commit()?;
         observer.round(&self.progress());
@@ -247,8 +261,9 @@ impl Job {
             self.ingest(new_blocks);
             new_blocks = &[];
             let step = self.next_step(watermark);
-            let closed = self.settle(step);
+            let (closed, evaluations) = self.settle(step);
             self.emit_closed(closed, step)?;
+            self.evaluate(evaluations, step)?;
             if step >= watermark {
                 return Ok(());
             }
@@ -277,6 +292,7 @@ impl Job {
             plan: &self.plan,
             boundaries: &self.boundaries,
             definitions: &self.definitions,
+            last_evaluation: self.last_evaluation(),
         }
     }
 
@@ -336,6 +352,7 @@ impl Job {
                 input.state.silent_since.get_or_insert(now);
             }
             self.last_event_time = self.last_event_time.max(input.state.clock.running_maximum);
+            note_too_late(&mut self.evaluations, &self.plan, &block);
             self.counters.too_late += counts.too_late;
             let place = |line: u64| format!("{}:{}", input.description, source.first_line() + line + 1);
             for letter in bad {
@@ -389,16 +406,17 @@ impl Job {
     }
 
     /// Moves ids, then subjects, over the boundaries up to `watermark`.
-    fn settle(&mut self, watermark: i64) -> Vec<ClosedWindow> {
+    fn settle(&mut self, watermark: i64) -> (Vec<ClosedWindow>, Vec<Vec<ShardEvaluation>>) {
         let context = ShardContext {
             plan: &self.plan,
             boundaries: &self.boundaries,
             definitions: &self.definitions,
+            last_evaluation: self.last_evaluation(),
         };
         let horizon = self.plan.time.correction_horizon;
         let slice_length = self.plan.evaluate_every;
         let (seen, shards) = (&mut self.seen, &mut self.shards);
-        let closed: Vec<Vec<ClosedWindow>> = self.pool.install(|| {
+        let settled: Vec<Settled> = self.pool.install(|| {
             seen.par_iter_mut()
                 .for_each(|seen| seen.settle(watermark, horizon, slice_length));
             shards
@@ -407,9 +425,14 @@ impl Job {
                 .collect()
         });
         let plan = &self.plan;
-        merge_windows(closed, |kind, index| {
+        let (closed, evaluations) = settled
+            .into_iter()
+            .map(|settled| (settled.closed, settled.evaluations))
+            .unzip();
+        let closed = merge_windows(closed, |kind, index| {
             plan.windows.get(kind).map_or(0, |window| window.end(index))
-        })
+        });
+        (closed, evaluations)
     }
 
     /// Emits the rows of windows that became final by `watermark`, and runs the users' queries over them.
@@ -489,7 +512,7 @@ impl Job {
             let (_, statistics) = self.rows_of(CUMULATIVE, None, false, &matured, &activity)?;
             self.outlets.rows(Table::MaturedStats, statistics)?;
         }
-        Ok(())
+        self.emit_paths()
     }
 
     /// In a live job, emits rows that may still change, from time to time, if anything has moved since.
@@ -500,10 +523,12 @@ impl Job {
         }
         self.last_emission = now;
         self.last_emitted_watermark = self.watermark;
+        self.judge()?;
         let context = ShardContext {
             plan: &self.plan,
             boundaries: &self.boundaries,
             definitions: &self.definitions,
+            last_evaluation: self.last_evaluation(),
         };
         let shards = &mut self.shards;
         let open: Vec<Vec<ClosedWindow>> = self.pool.install(|| {
@@ -535,6 +560,19 @@ impl Job {
         }
         self.queries.forget(&self.plan, watermark);
         Ok(())
+    }
+}
+
+/// Tells the evaluations which records came beyond the correction horizon.
+fn note_too_late(evaluations: &mut Evaluations, plan: &Plan, block: &Block) {
+    for late in block.late.iter().filter(|late| late.window.is_none()) {
+        let Some(record) = block.records.get(late.record as usize) else {
+            continue;
+        };
+        let counts = matches!(record.event_type, EventType::Exposure | EventType::Outcome);
+        if counts && record.experiment != NO_NAME {
+            evaluations.note_too_late(plan, record.experiment, record.time, late.watermark);
+        }
     }
 }
 

@@ -1,13 +1,14 @@
 //! The whole job over lines in memory.
 
 mod hard_cases;
+mod planted;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arrow::array::{Array, AsArray, BooleanArray};
-use arrow::compute::concat_batches;
-use arrow::datatypes::{Float64Type, Int64Type, TimestampMicrosecondType};
+use arrow::compute::{cast, concat_batches};
+use arrow::datatypes::{DataType, Float64Type, Int64Type, TimestampMicrosecondType};
 use arrow::record_batch::RecordBatch;
 use backplane_config::{Config, Metric, Micros, Window};
 use backplane_connector_api::memory::{MemorySink, MemorySource, MemoryStore};
@@ -105,19 +106,26 @@ fn results(store: &MemoryStore) -> Vec<String> {
         Table::AssignmentCounts,
         Table::MetricStats,
         Table::MaturedStats,
+        Table::AssignmentPath,
+        Table::EffectPath,
+        Table::Signals,
         Table::LateEvents,
     ] {
         for batch in store.rows(table) {
             for row in 0..batch.num_rows() {
                 let mut text = table.name().to_owned();
                 for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
-                    if matches!(field.name().as_str(), "as_of" | "revision") {
+                    if matches!(field.name().as_str(), "as_of" | "revision" | "ingest_time") {
                         continue;
                     }
                     text.push('|');
                     if column.is_null(row) {
                         continue;
                     }
+                    let column = match column.data_type() {
+                        DataType::Dictionary(..) => &cast(column, &DataType::Utf8).unwrap(),
+                        _ => column,
+                    };
                     if let Some(values) = column.as_string_opt::<i32>() {
                         text.push_str(values.value(row));
                     } else if let Some(values) = column.as_primitive_opt::<Float64Type>() {

@@ -1,5 +1,7 @@
 //! The join: exposures open rows, outcomes fold into them, and a late exposure sets right what was counted by then.
 
+use std::ops::Range;
+
 use backplane_events::{EventType, json_member};
 
 use crate::block::{EventColumns, RecordMeta, SharedBlock, text_at};
@@ -10,6 +12,7 @@ use crate::panes::PaneOutcome;
 use crate::plan::{Fold, Segment};
 use crate::recent::{NewRecord, RecentRecord};
 use crate::shard::{Shard, ShardContext};
+use crate::snapshot::CLOCK_SKEW;
 use crate::subjects::NONE;
 
 impl Shard {
@@ -27,12 +30,17 @@ impl Shard {
         let (tenant, subject) = block.subject(record);
         let event_id = block.event_id(record);
         let slot = self.subjects.find_or_insert(record.subject_hash, tenant, subject);
+        if let Some(state) = self.experiment(context, record.experiment) {
+            state.tally.exposures += 1;
+            state.has_changed = true;
+        }
         let found = self.find_row(slot, record.experiment);
         match found {
             None => {
                 let values = self.segment_values_of(context, block, record);
                 self.open_row(context, slot, record, epoch, &values);
                 self.remember(slice, slot, event_id, record);
+                self.tally_recent_outcomes(slot, record.experiment, record.time);
                 self.fold_recent_outcomes(context, slot, record.experiment);
             }
             Some(row_id) => {
@@ -49,6 +57,7 @@ impl Shard {
                     self.correct_row(context, row_id, block, record, epoch, is_earlier);
                     self.remember(slice, slot, event_id, record);
                     if is_earlier {
+                        self.retally_recent_outcomes(slot, record.experiment, record.time..row.first_time);
                         self.fold_recent_outcomes(context, slot, record.experiment);
                     }
                 } else {
@@ -72,7 +81,17 @@ impl Shard {
             return;
         };
         if record.experiment != NO_NAME {
-            if let Some(row) = self.find_row(slot, record.experiment) {
+            let row = self.find_row(slot, record.experiment);
+            let first = row
+                .and_then(|row| self.rows.get(row as usize))
+                .map(|row| row.first_time);
+            if let Some(state) = self.experiment(context, record.experiment) {
+                state.tally.outcomes += 1;
+                state.has_changed = true;
+                let is_before = first.is_some_and(|first| is_before(record.time, first));
+                state.tally.outcomes_before_exposure += i64::from(is_before);
+            }
+            if let Some(row) = row {
                 self.fold_into_row(context, row, latest);
             }
             return;
@@ -258,6 +277,32 @@ impl Shard {
         subject.latest_record = self.recent.push(slice, new, subject.latest_record);
     }
 
+    /// Counts the outcomes that came before their subject's first exposure, at `first`.
+    fn tally_recent_outcomes(&mut self, slot: u32, experiment: u32, first: i64) {
+        let before = self.count_recent_outcomes(slot, experiment, |time| is_before(time, first));
+        if let Some(Some(state)) = self.experiments.get_mut(experiment as usize) {
+            state.tally.outcomes_before_exposure += before;
+        }
+    }
+
+    /// Counts outcomes anew whose subject's first exposure moved back from the end of `moved` to its start.
+    fn retally_recent_outcomes(&mut self, slot: u32, experiment: u32, moved: Range<i64>) {
+        let no_longer = self.count_recent_outcomes(slot, experiment, |time| {
+            is_before(time, moved.end) && !is_before(time, moved.start)
+        });
+        if let Some(Some(state)) = self.experiments.get_mut(experiment as usize) {
+            state.tally.outcomes_before_exposure -= no_longer;
+        }
+    }
+
+    /// How many recent outcomes of a subject name an experiment and are at such times.
+    fn count_recent_outcomes(&self, slot: u32, experiment: u32, at: impl Fn(i64) -> bool) -> i64 {
+        let latest = self.subjects.get(slot).map_or(0, |subject| subject.latest_record);
+        let counts = |seen: &&RecentRecord| !seen.is_exposure && seen.experiment == experiment && at(seen.time);
+        let count = self.recent.of_subject(latest).filter(counts).count();
+        i64::try_from(count).unwrap_or(i64::MAX)
+    }
+
     /// Folds all recent outcomes of a subject into its row of an experiment: those that waited for their exposure, or that a correction
     /// has taken out. Every outcome that can be attributed is still here: none lies before the exposure, and no exposure that counts
     /// lies before the correction horizon.
@@ -407,6 +452,11 @@ impl Shard {
             })
             .collect()
     }
+}
+
+/// Whether an outcome came before an exposure, by more than clocks may differ.
+fn is_before(outcome: i64, exposure: i64) -> bool {
+    outcome < exposure.saturating_sub(CLOCK_SKEW)
 }
 
 /// A segment's value in the exposure at a row; `None` where it is absent.

@@ -4,6 +4,7 @@
 //! `block` (a decoded block) → `stream_time` (what its event times mean) → `dedup` → `join` over `subjects`, `experiment` and
 //! `recent` → `panes` and `closing` (windows) → `emit` (rows of the result tables).
 
+mod assigned;
 pub mod block;
 mod closing;
 mod crossover;
@@ -12,6 +13,7 @@ mod decoded;
 mod dedup;
 mod emit;
 mod error;
+mod evaluation;
 mod experiment;
 mod input;
 mod job;
@@ -29,6 +31,7 @@ mod recent;
 mod records_out;
 mod risk;
 pub mod shard;
+pub mod snapshot;
 mod stamp;
 mod stream_time;
 mod subjects;

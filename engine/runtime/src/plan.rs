@@ -229,6 +229,92 @@ pub struct ExperimentPlan {
     pub segments: Vec<Segment>,
     /// Event times at which allocation epochs after the first begin, ascending.
     pub epoch_starts: Vec<i64>,
+    /// By allocation epoch: variants and their shares, which add up to 1; empty where none is declared.
+    pub allocation: Vec<Vec<(String, f64)>>,
+    /// The declared control.
+    pub control: Option<String>,
+    /// When it starts, in event time.
+    pub starts_at: Option<i64>,
+    /// How it is to be decided.
+    pub sample: SamplePlan,
+}
+
+/// How an experiment is to be decided.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SamplePlan {
+    /// Subjects that each variant is to have.
+    pub subjects_per_variant: Option<u64>,
+    /// When it ends, in event time.
+    pub ends_at: Option<i64>,
+    /// The type I error that is accepted, two-sided; `None` is the job's.
+    pub alpha: Option<f64>,
+    /// The probability to find the minimal effect.
+    pub power: f64,
+    /// The least effect worth finding, relative to the control's mean.
+    pub minimum_effect: Option<f64>,
+    /// `fixed`, `sequential` or `groupSequential`.
+    pub design: &'static str,
+}
+
+impl Default for SamplePlan {
+    fn default() -> Self {
+        SamplePlan {
+            subjects_per_variant: None,
+            ends_at: None,
+            alpha: None,
+            power: 0.8,
+            minimum_effect: None,
+            design: "fixed",
+        }
+    }
+}
+
+impl ExperimentPlan {
+    /// The control among these variants: the declared one, else `control` if it is among them, else the first in byte order.
+    #[must_use]
+    pub fn control_among<'a>(&'a self, mut variants: impl Iterator<Item = &'a str> + Clone) -> Option<&'a str> {
+        if let Some(control) = &self.control {
+            return Some(control);
+        }
+        let named = variants.clone().find(|variant| *variant == "control");
+        named.or_else(|| variants.by_ref().min())
+    }
+}
+
+/// Thresholds of the signals.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SignalPlan {
+    /// The e-value of a Warning of sample ratio mismatch.
+    pub srm_warning: f64,
+    /// The e-value of an Error.
+    pub srm_error: f64,
+    /// The least share deviation of an Error.
+    pub srm_error_deviation: f64,
+    /// Nothing is raised with fewer subjects.
+    pub srm_minimum_subjects: u64,
+    /// Nothing is raised with a smaller share deviation.
+    pub srm_minimum_deviation: f64,
+    /// The type I error where an experiment has no plan.
+    pub alpha: f64,
+    /// Subjects that each arm must have before a sequential verdict.
+    pub burn_in: u64,
+    /// How long after its raising a clean evaluation first counts towards a signal's resolution, microseconds of event time.
+    pub resolve_after: i64,
+}
+
+impl Default for SignalPlan {
+    fn default() -> Self {
+        SignalPlan {
+            srm_warning: 100.0,
+            srm_error: 1000.0,
+            srm_error_deviation: 0.001,
+            srm_minimum_subjects: 100,
+            srm_minimum_deviation: 0.0,
+            alpha: 0.05,
+            burn_in: 100,
+            resolve_after: 30 * 60 * 1_000_000,
+        }
+    }
 }
 
 /// The attribution window where neither metric nor experiment states one: 7 days.
@@ -241,6 +327,8 @@ pub struct Plan {
     pub time: TimePlan,
     /// Event time between evaluations, microseconds.
     pub evaluate_every: i64,
+    /// Thresholds of the signals.
+    pub signals: SignalPlan,
     /// What becomes of crossovers.
     pub crossovers: CrossoverPolicy,
     /// The windows besides `cumulative`.
@@ -380,6 +468,33 @@ impl Plan {
             segments: declared.map(|plan| plan.segments.clone()).unwrap_or_default(),
             epoch_starts: declared.map(|plan| plan.epoch_starts.clone()).unwrap_or_default(),
         })
+    }
+
+    /// Whether an instant is a multiple of `evaluateEvery`.
+    #[must_use]
+    pub fn is_evaluation(&self, time: i64) -> bool {
+        time.rem_euclid(self.evaluate_every) == 0
+    }
+
+    /// The least multiple of `evaluateEvery` that is not before `time`.
+    #[must_use]
+    pub fn evaluation_at_or_after(&self, time: i64) -> i64 {
+        match time.rem_euclid(self.evaluate_every) {
+            0 => time,
+            over => time.saturating_add(self.evaluate_every - over),
+        }
+    }
+
+    /// The greatest multiple of `evaluateEvery` that is not after `time`.
+    #[must_use]
+    pub fn evaluation_at_or_before(&self, time: i64) -> i64 {
+        time.saturating_sub(time.rem_euclid(self.evaluate_every))
+    }
+
+    /// For how long after its slice a record is remembered: nothing that still counts can change what it came to by then.
+    #[must_use]
+    pub fn memory(&self) -> i64 {
+        self.time.correction_horizon.saturating_add(self.evaluate_every)
     }
 
     /// The instants at which state is settled; see [`Boundaries`].

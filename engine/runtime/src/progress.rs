@@ -28,6 +28,8 @@ pub struct Counters {
     pub outcomes_without_exposure: u64,
     /// Attributed outcomes that name another variant than their subject's.
     pub variant_mismatches: u64,
+    /// Signals raised.
+    pub signals: u64,
 }
 
 impl Counters {

@@ -148,6 +148,12 @@ impl RecentLog {
         }
     }
 
+    /// The oldest slice that is remembered.
+    #[must_use]
+    pub fn first_slice(&self) -> Option<i64> {
+        self.slices.front().map(|(slice, _)| *slice)
+    }
+
     /// Bytes of memory held.
     #[must_use]
     pub fn memory(&self) -> usize {

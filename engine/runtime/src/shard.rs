@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
-
+use crate::assigned::AssignedSubjects;
 use crate::block::{RecordMeta, SharedBlock};
 use crate::experiment::{ExperimentState, Row};
-use crate::names::Names;
+use crate::names::{NO_NAME, Names};
 use crate::panes::OpenWindows;
 use crate::partial::{ClosedWindow, Partials};
 use crate::pending::{Pending, Segment};
 use crate::plan::{Boundaries, ExperimentDefinition, Plan};
 use crate::recent::{RecentLog, RecentRecord};
 use crate::risk::IndexRuns;
+use crate::snapshot::ShardEvaluation;
 use crate::subjects::{NONE, SubjectTable};
 
 /// What every shard needs to know of the job.
@@ -25,6 +25,17 @@ pub struct ShardContext<'a> {
     pub boundaries: &'a Boundaries,
     /// By experiment id.
     pub definitions: &'a [Arc<ExperimentDefinition>],
+    /// The last evaluation that a bounded run comes to by itself; `i64::MAX` while its sources are not exhausted.
+    pub last_evaluation: i64,
+}
+
+/// What a shard hands over when its state has moved.
+#[derive(Debug, Default)]
+pub struct Settled {
+    /// The windows that became final, in order.
+    pub closed: Vec<ClosedWindow>,
+    /// What evaluations see, in order.
+    pub evaluations: Vec<ShardEvaluation>,
 }
 
 /// Counts of what a shard has seen.
@@ -34,15 +45,6 @@ pub struct ShardCounts {
     pub outcomes_without_exposure: u64,
     /// Attributed outcomes that name another variant than their subject's.
     pub variant_mismatches: u64,
-}
-
-/// The variant that a subject was last assigned to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Assigned {
-    /// Event time of the assignment.
-    pub time: i64,
-    /// The variant.
-    pub variant: u32,
 }
 
 /// The state of a shard.
@@ -62,8 +64,7 @@ pub struct Shard {
     pub(crate) occupied: Vec<IndexRuns>,
     /// By boundary: (row, attribution class) whose window closes by then.
     pub(crate) maturity: BTreeMap<i64, Vec<(u32, u8)>>,
-    /// By (subject, experiment).
-    pub(crate) assigned: HashMap<(u32, u32), Assigned>,
+    assigned: AssignedSubjects,
     /// Texts of segment values.
     pub(crate) segment_values: Names,
     /// The last boundary that was settled.
@@ -97,17 +98,35 @@ impl Shard {
     /// The next boundary at which there is anything to do.
     #[must_use]
     pub fn next_boundary(&self, context: &ShardContext<'_>) -> Option<i64> {
-        match (self.pending.first(), self.next_final(context)) {
-            (Some(slice), Some(end)) => Some(slice.min(end)),
-            (Some(boundary), None) | (None, Some(boundary)) => Some(boundary),
-            (None, None) => None,
-        }
+        let due = self
+            .next_evaluation(context)
+            .filter(|boundary| *boundary <= context.last_evaluation);
+        [self.pending.first(), self.next_final(context), due]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
-    /// Moves the state over every boundary up to the watermark (`i64::MAX` at the end of a bounded run), and hands over the windows that
-    /// became final, in order.
-    pub fn settle(&mut self, context: &ShardContext<'_>, watermark: i64) -> Vec<ClosedWindow> {
-        let mut closed = Vec::new();
+    /// When an evaluation is due although no record comes: an attribution window closes, an outcome is judged, or something has changed
+    /// at a boundary that is no evaluation.
+    fn next_evaluation(&self, context: &ShardContext<'_>) -> Option<i64> {
+        let matures = self.maturity.first_key_value().map(|(boundary, _)| *boundary);
+        let judges = (!self.assigned.is_empty())
+            .then(|| self.recent.first_slice())
+            .flatten()
+            .map(|slice| {
+                context
+                    .plan
+                    .evaluation_at_or_after(slice.saturating_add(context.plan.memory()))
+            });
+        let changed =
+            (self.settled != i64::MIN && self.has_changed()).then(|| context.plan.evaluation_at_or_after(self.settled));
+        [matures, judges, changed].into_iter().flatten().min()
+    }
+
+    /// Moves the state over every boundary up to the watermark (`i64::MAX` at the end of a bounded run).
+    pub fn settle(&mut self, context: &ShardContext<'_>, watermark: i64) -> Settled {
+        let mut settled = Settled::default();
         while let Some(boundary) = self.next_boundary(context).filter(|boundary| *boundary <= watermark) {
             // Whatever became final before this boundary is out of reach for the records of its slice.
             self.advance_settled(context, context.boundaries.at_or_before(boundary - 1));
@@ -115,12 +134,15 @@ impl Shard {
             let segments = self.pending.take(boundary);
             self.apply_slice(context, boundary, &segments);
             self.mature_until(boundary);
-            self.close_windows(context, boundary, &mut closed);
+            self.close_windows(context, boundary, &mut settled.closed);
             self.advance_settled(context, boundary);
             self.forget(context, boundary);
+            if context.plan.is_evaluation(boundary) && boundary <= context.last_evaluation {
+                settled.evaluations.extend(self.take_changes(boundary));
+            }
         }
         self.finish_round(context, watermark);
-        closed
+        settled
     }
 
     /// The cumulative results so far, and those over matured subjects.
@@ -156,13 +178,7 @@ impl Shard {
             + open
             + maturity
             + self.recent.memory()
-            + self.assigned.capacity() * (size_of::<((u32, u32), Assigned)>() + 1)
-    }
-
-    /// The variant a subject was last assigned to in an experiment.
-    #[must_use]
-    pub fn assigned_variant(&self, subject: u32, experiment: u32) -> Option<Assigned> {
-        self.assigned.get(&(subject, experiment)).copied()
+            + self.assigned.memory()
     }
 
     fn apply_slice(&mut self, context: &ShardContext<'_>, slice: i64, segments: &[Segment]) {
@@ -183,29 +199,27 @@ impl Shard {
         match record.event_type {
             EventType::Exposure => self.apply_exposure(context, slice, block, record),
             EventType::Outcome => self.apply_outcome(context, slice, block, record),
-            EventType::Assignment => self.apply_assignment(block, record),
+            EventType::Assignment => self.apply_assignment(context, block, record),
             EventType::AnalysisSignal | EventType::Error => {}
         }
     }
 
-    fn apply_assignment(&mut self, block: &SharedBlock, record: &RecordMeta) {
+    fn apply_assignment(&mut self, context: &ShardContext<'_>, block: &SharedBlock, record: &RecordMeta) {
         let (tenant, subject) = block.subject(record);
         let slot = self.subjects.find_or_insert(record.subject_hash, tenant, subject);
         if let Some(subject) = self.subjects.get_mut(slot) {
             subject.keep = true;
         }
-        let new = Assigned {
-            time: record.time,
-            variant: record.name,
+        let (before, now) = self.assigned.assign(slot, record.experiment, record.time, record.name);
+        let Some(state) = self.experiment(context, record.experiment) else {
+            return;
         };
-        self.assigned
-            .entry((slot, record.experiment))
-            .and_modify(|old| {
-                if new.time >= old.time {
-                    *old = new;
-                }
-            })
-            .or_insert(new);
+        for (entry, delta) in before.iter().map(|entry| (entry, -1)).chain([(&now, 1)]) {
+            let counts = state.assigned.entry(entry.variant).or_default();
+            counts.assigned += delta;
+            counts.missing += delta * i64::from(entry.is_missing);
+        }
+        state.has_changed = true;
     }
 
     /// The state of an experiment, made at its first record.
@@ -253,14 +267,11 @@ impl Shard {
         }
     }
 
-    /// Forgets what no record that is not too late can change any more.
+    /// Forgets what no record that is not too late can change any more, evaluation by evaluation: what is judged then depends on event time
+    /// alone.
     fn forget(&mut self, context: &ShardContext<'_>, boundary: i64) {
-        let horizon = context
-            .plan
-            .time
-            .correction_horizon
-            .saturating_add(context.plan.evaluate_every);
-        self.forget_until(boundary.saturating_sub(horizon));
+        let evaluation = context.plan.evaluation_at_or_before(boundary);
+        self.forget_until(evaluation.saturating_sub(context.plan.memory()));
     }
 
     /// Forgets records whose slices end by `until`, counting outcomes that never found their exposure.
@@ -270,6 +281,7 @@ impl Shard {
             rows,
             recent,
             experiments,
+            assigned,
             counts,
             ..
         } = self;
@@ -281,6 +293,16 @@ impl Shard {
                 let verdict = judge_outcome(subject.first_row, rows, experiments, record);
                 counts.outcomes_without_exposure += u64::from(!verdict.exposed);
                 counts.variant_mismatches += u64::from(verdict.mismatch);
+            }
+            if !record.is_exposure && subject.keep {
+                let named = (record.experiment != NO_NAME).then_some(record.experiment);
+                let is_exposed = |experiment| has_row(subject.first_row, rows, experiment);
+                assigned.mark_missing(record.subject, named, is_exposed, |lost| {
+                    if let Some(Some(state)) = experiments.get_mut(lost.experiment as usize) {
+                        state.assigned.entry(lost.variant).or_default().missing += 1;
+                        state.has_changed = true;
+                    }
+                });
             }
             if subject.first_row == NONE && subject.latest_record == latest && !subject.keep {
                 subjects.remove(record.subject);
@@ -321,6 +343,18 @@ impl Shard {
     }
 }
 
+/// Whether a subject with these rows was exposed in an experiment.
+fn has_row(first_row: u32, rows: &[Row], experiment: u32) -> bool {
+    let mut next = first_row;
+    while let Some(row) = rows.get(next as usize) {
+        if row.experiment == experiment {
+            return true;
+        }
+        next = row.next;
+    }
+    false
+}
+
 struct OutcomeVerdict {
     exposed: bool,
     mismatch: bool,
@@ -341,7 +375,7 @@ fn judge_outcome(
     while next != NONE {
         let Some(row) = rows.get(next as usize) else { break };
         next = row.next;
-        let concerns = record.experiment == crate::names::NO_NAME || record.experiment == row.experiment;
+        let concerns = record.experiment == NO_NAME || record.experiment == row.experiment;
         if !concerns || row.first_time > record.time {
             continue;
         }
@@ -353,7 +387,7 @@ fn judge_outcome(
                 state.definition.attribution(state.definition.class_of(record.name))
             });
         let attributed = record.time < row.first_time.saturating_add(attribution);
-        verdict.mismatch |= attributed && record.other != crate::names::NO_NAME && record.other != row.variant;
+        verdict.mismatch |= attributed && record.other != NO_NAME && record.other != row.variant;
     }
     verdict
 }

@@ -9,17 +9,37 @@
 //! | `with_units(s, count, x[, y])` | scalar | the statistics with `count` further units of value `x` |
 //! | `json_text(json, name)` | scalar | a member of a JSON object: text as it is, any other value as its JSON text |
 //! | `json_texts(json)` | scalar | the elements of a JSON array, each likewise |
+//! | `srm_chi_square(counts, weights)`, `srm_exact`, `srm_sequential` | scalar | tests of the split of subjects |
+//! | `welch(n1, mean1, m2_1, n2, mean2, m2_2[, alpha])`, `relative_lift`, `always_valid`, `proportion_z` | scalar | tests of an effect |
+//! | `holm(p_values)`, `benjamini_hochberg(p_values)` | scalar | p-values adjusted for their number |
+//! | `power_t(effect, n_control, ratio, alpha)`, `sample_size_t`, `least_effect_z` and their like | scalar | planning |
+//!
+//! Tests give a struct for each row, whose members are named alike over all tests, and null where an argument is null. What the data
+//! cannot tell is a `status`; arguments that are none fail the query with a sentence that says what to correct.
 
+mod adjustment;
+mod allocations;
 mod arguments;
+mod effects;
 mod json;
 mod length;
+mod parameters;
+mod sizing;
+mod srm;
 mod statistics;
 mod suff_stats;
+mod test_function;
 mod windows;
 mod with_units;
 
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 use datafusion::prelude::SessionContext;
+
+use adjustment::Adjustment;
+use effects::{AlwaysValidTest, ProportionZ, RelativeLifts, WelchsTest};
+use sizing::Planning;
+use srm::{SrmChiSquare, SrmExact, SrmSequential};
+use test_function::TestFunction;
 
 /// Makes every function known to the session.
 pub fn register_all(context: &SessionContext) {
@@ -34,13 +54,24 @@ pub fn register_all(context: &SessionContext) {
 /// The functions of one row.
 #[must_use]
 pub fn scalar_functions() -> Vec<ScalarUDF> {
-    vec![
+    let mut functions = vec![
         ScalarUDF::from(windows::Tumble::new()),
         ScalarUDF::from(windows::Hop::new()),
         ScalarUDF::from(with_units::WithUnits::new()),
         ScalarUDF::from(json::JsonText::new()),
         ScalarUDF::from(json::JsonTexts::new()),
-    ]
+        ScalarUDF::from(TestFunction::<SrmChiSquare>::new()),
+        ScalarUDF::from(TestFunction::<SrmExact>::new()),
+        ScalarUDF::from(TestFunction::<SrmSequential>::new()),
+        ScalarUDF::from(TestFunction::<WelchsTest>::new()),
+        ScalarUDF::from(TestFunction::<RelativeLifts>::new()),
+        ScalarUDF::from(TestFunction::<AlwaysValidTest>::new()),
+        ScalarUDF::from(TestFunction::<ProportionZ>::new()),
+        ScalarUDF::from(Adjustment::holm()),
+        ScalarUDF::from(Adjustment::benjamini_hochberg()),
+    ];
+    functions.extend(Planning::all().map(ScalarUDF::from));
+    functions
 }
 
 /// The functions of many rows.

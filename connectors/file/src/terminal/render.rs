@@ -125,6 +125,14 @@ fn period((from, until): Bounds) -> String {
     format!("{} {} to {until_text} UTC", from.date_naive(), clock(from))
 }
 
+/// An instant, as short as is clear.
+pub(super) fn instant(micros: i64) -> String {
+    match DateTime::from_timestamp_micros(micros) {
+        Some(instant) => format!("{} {}", instant.date_naive(), clock(instant)),
+        None => micros.to_string(),
+    }
+}
+
 /// The time of day, with what it needs of seconds.
 fn clock(instant: DateTime<Utc>) -> String {
     let time = instant.time();

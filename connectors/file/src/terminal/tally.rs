@@ -177,14 +177,26 @@ impl Tally {
         Ok(())
     }
 
+    /// A signal is one line: since when, how grave, of which experiment, and what to know and do.
     fn add_signals(&mut self, batch: &RecordBatch) -> Result<(), ArrowError> {
+        let times = column(batch, "event_time")?.as_primitive::<TimestampMicrosecondType>();
         let severities = texts(batch, "severity")?;
+        let states = texts(batch, "state")?;
+        let signals = texts(batch, "signal")?;
         let experiments = texts(batch, "experiment")?;
         let messages = texts(batch, "message")?;
         for row in 0..batch.num_rows() {
-            let severity = severities.value(row).to_lowercase();
+            let is_closed = states.is_valid(row) && states.value(row) == "resolved";
+            let word = if is_closed { "closed" } else { severities.value(row) };
+            let signal = if signals.is_valid(row) {
+                format!("{}: ", signals.value(row))
+            } else {
+                String::new()
+            };
             self.signals.push(format!(
-                "{severity}: {}: {}\n",
+                "{} UTC  {:<7}  {}  {signal}{}\n",
+                render::instant(times.value(row)),
+                word.to_uppercase(),
                 experiments.value(row),
                 messages.value(row)
             ));

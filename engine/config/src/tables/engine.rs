@@ -50,7 +50,7 @@ pub(crate) static ENGINE: Shape = Shape::new(
             "1m",
             "At which multiples of event time signals are evaluated.",
         ),
-        Key::empty("signals", Kind::Object(&SIGNALS), "Thresholds of the signals.").without_effect(),
+        Key::empty("signals", Kind::Object(&SIGNALS), "Thresholds of the signals."),
         Key::empty(
             "queries",
             Kind::List {
@@ -288,7 +288,8 @@ static PEEKING: Shape = Shape::new(
             Kind::SHARE,
             "0.005",
             "By what share of the planned information a distinct look grew.",
-        ),
+        )
+        .without_effect(),
         Key::default(
             "burnIn",
             Kind::Integer {

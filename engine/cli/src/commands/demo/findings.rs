@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use arrow::array::{Array, AsArray, StringArray};
 use arrow::compute::{cast, concat_batches};
-use arrow::datatypes::{DataType, Float64Type, Int64Type};
+use arrow::datatypes::{DataType, Float64Type, Int64Type, TimestampMicrosecondType};
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use backplane_config::Config;
+use backplane_events::EventTime;
 
 use crate::exit::CliError;
 use crate::lakes::OpenLake;
@@ -23,7 +24,11 @@ const LATE: &str = "select late.window_name, count(*) as records from late_event
                     and too_late.event_id = late.event_id and too_late.watermark = late.watermark \
                     where late.window_name <> 'cumulative' and too_late.event_id is null group by 1 order by 1";
 
-/// The experiments to date, and what was late.
+/// Signals of the engine's own, not those that other systems have published.
+const SIGNALS: &str = "select event_time, severity, experiment, signal, state, message from signals \
+                       where signal is not null and state is not null order by event_time, experiment, signal, event_id";
+
+/// The experiments to date, what was late, and what was wrong.
 #[derive(Debug, Default)]
 pub struct Findings {
     /// In the order of the configuration.
@@ -32,6 +37,25 @@ pub struct Findings {
     pub metrics: Vec<String>,
     /// Records that still count but were late for a window, by its name.
     pub late: BTreeMap<String, u64>,
+    /// In the order of their event times.
+    pub signals: Vec<Signal>,
+}
+
+/// A signal of the engine.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Signal {
+    /// When it was raised or closed.
+    pub at: EventTime,
+    /// Info, Warning or Error.
+    pub severity: String,
+    /// The experiment.
+    pub experiment: String,
+    /// Its name.
+    pub signal: String,
+    /// Whether it is closed by this.
+    pub is_closing: bool,
+    /// What a person should know.
+    pub message: String,
 }
 
 /// An experiment to date.
@@ -85,14 +109,17 @@ impl Findings {
     /// # Errors
     /// A query fails.
     pub fn read(lake: &OpenLake, config: &Config) -> Result<Self, CliError> {
-        let (subjects, means, late) = lake.wait_for(async {
+        let (subjects, means, late, signals) = lake.wait_for(async {
             Ok::<_, CliError>((
                 ask(lake, SUBJECTS).await?,
                 ask(lake, MEANS).await?,
                 ask(lake, LATE).await?,
+                ask(lake, SIGNALS).await?,
             ))
         })?;
-        Self::of(&subjects, &means, &late, config).map_err(CliError::internal)
+        let mut findings = Self::of(&subjects, &means, &late, config).map_err(CliError::internal)?;
+        findings.signals = signals_of(&signals).map_err(CliError::internal)?;
+        Ok(findings)
     }
 
     fn of(
@@ -131,8 +158,25 @@ impl Findings {
                 .collect(),
             metrics: config.metrics.iter().map(|metric| metric.name.clone()).collect(),
             late,
+            signals: Vec::new(),
         })
     }
+}
+
+fn signals_of(rows: &RecordBatch) -> Result<Vec<Signal>, ArrowError> {
+    let times = rows.column(0).as_primitive::<TimestampMicrosecondType>();
+    let column = |column: usize| texts(rows, column);
+    let (severities, experiments, signals) = (column(1)?, column(2)?, column(3)?);
+    let (states, messages) = (column(4)?, column(5)?);
+    let signal = |row: usize| Signal {
+        at: EventTime(times.value(row)),
+        severity: severities.value(row).to_owned(),
+        experiment: experiments.value(row).to_owned(),
+        signal: signals.value(row).to_owned(),
+        is_closing: states.value(row) == "resolved",
+        message: messages.value(row).to_owned(),
+    };
+    Ok((0..rows.num_rows()).map(signal).collect())
 }
 
 fn of_variant<'a>(

@@ -30,13 +30,13 @@ pub struct Page<'a> {
 impl Page<'_> {
     /// The page in lines of at most `width` characters, commands aside; `program` is the program's path, if its name is not enough.
     pub fn text(&self, width: usize, program: Option<&str>) -> String {
-        // the signals will stand between what was measured and the run
         let sections = [
             self.head(width),
             self.planted(width),
             self.counted(),
             self.subjects(width),
             self.means(width),
+            self.signals(width),
             self.run(width),
             self.next(program),
         ];
@@ -229,6 +229,33 @@ impl Page<'_> {
         )
     }
 
+    /// What the engine has told of by itself.
+    fn signals(&self, width: usize) -> String {
+        let mut lines = Vec::new();
+        for signal in &self.findings.signals {
+            let word = if signal.is_closing {
+                style("CLOSED".to_owned()).green()
+            } else {
+                match signal.severity.as_str() {
+                    "Error" => style("ERROR".to_owned()).red().bold(),
+                    "Warning" => style("WARNING".to_owned()).yellow(),
+                    other => style(other.to_uppercase()),
+                }
+            };
+            lines.push(format!(
+                "{} UTC  {word}  {}  {}",
+                instant(signal.at),
+                style(&signal.experiment).bold(),
+                signal.signal
+            ));
+            lines.push(wrapped(&format!("  {}", signal.message), width, 2));
+        }
+        if lines.is_empty() {
+            lines.push("None.".to_owned());
+        }
+        section("Signals", &lines)
+    }
+
     fn run(&self, width: usize) -> String {
         let progress = &self.summary.progress;
         let per_second = progress.counters.records as f64 / progress.elapsed.as_secs_f64().max(1e-9);
@@ -263,6 +290,12 @@ impl Page<'_> {
                 format!(
                     "backplane sql --lake {lake} \"select window_start, variant, subjects, mean from metric_stats where experiment = \
                      'one-click-checkout' and metric = 'purchase' and window_name = 'hourly' and segment is null order by 1, 2\""
+                ),
+            ),
+            (
+                "the signals with the numbers behind them",
+                format!(
+                    "backplane sql --lake {lake} \"select event_time, experiment, signal, severity, state, data from signals where state is not null order by 1\""
                 ),
             ),
             (

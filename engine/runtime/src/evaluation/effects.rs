@@ -1,0 +1,152 @@
+//! Metrics of matured subjects in each treatment against the control.
+
+use std::sync::Arc;
+
+use super::about::{About, Part};
+use super::ledger::{Changes, ExperimentLedger};
+use super::rows::{Arm, EffectRow, EvaluationRows};
+use crate::emit::{ActivityByExperiment, StatisticsRow, metric_row, metrics_of, ratio_row};
+use crate::names::JobNames;
+use crate::partial::{GroupPartial, PartialKey};
+use crate::plan::Plan;
+
+/// The sample at which the always-valid interval is narrowest where nothing is planned: as in GrowthBook.
+const TUNING_N: f64 = 5000.0;
+
+/// What an effect is compared by, and whether an undeclared metric counts as Binary in it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct EffectKey {
+    /// The experiment.
+    pub experiment: u32,
+    /// The metric.
+    pub metric: u32,
+    /// The treatment and the control.
+    pub pair: Arc<str>,
+}
+
+/// The name of a comparison.
+#[must_use]
+pub fn pair_name(treatment: &str, control: &str) -> String {
+    format!("{treatment} vs {control}")
+}
+
+/// Rows of the effects whose matured statistics changed. Gives which, each with whether the metric was taken as Binary.
+pub fn effect_rows(
+    at: i64,
+    ledger: &ExperimentLedger,
+    plan: &Plan,
+    names: &JobNames,
+    changes: &Changes,
+    rows: &mut EvaluationRows,
+) -> Vec<(EffectKey, bool)> {
+    let mut written = Vec::new();
+    if changes.matured.is_empty() {
+        return written;
+    }
+    let planned = || ledger.variants.iter().filter(|variant| variant.is_planned());
+    let control = ledger.plan.control_among(planned().map(|variant| &*variant.name));
+    let Some(control) = planned().find(|variant| control == Some(&*variant.name)) else {
+        return written;
+    };
+    let matured = ledger.matured();
+    let activity = ActivityByExperiment::of(&matured);
+    let definition = &ledger.definition;
+    let partial_of = |id: Option<u32>| -> Option<&GroupPartial> {
+        matured.get(&PartialKey {
+            experiment: ledger.experiment,
+            variant: id?,
+            segment: None,
+        })
+    };
+    let Some(of_control) = partial_of(control.id) else {
+        return written;
+    };
+    let metrics = metrics_of(plan, definition, activity.metrics(ledger.experiment));
+    let sample = &ledger.plan.sample;
+    let changed = |id: Option<u32>| id.is_some_and(|id| changes.matured.contains(&id));
+    for treatment in planned().filter(|variant| variant.name != control.name) {
+        let Some(of_treatment) = partial_of(treatment.id) else {
+            continue;
+        };
+        if !changed(control.id) && !changed(treatment.id) {
+            continue;
+        }
+        let pair: Arc<str> = Arc::from(pair_name(&treatment.name, &control.name));
+        let mut push = |metric: u32, arms: [Arm; 2], is_binary: bool| {
+            let key = EffectKey {
+                experiment: ledger.experiment,
+                metric,
+                pair: Arc::clone(&pair),
+            };
+            let about = About {
+                experiment: ledger.experiment,
+                part: Part::Effect {
+                    metric,
+                    pair: Arc::clone(&pair),
+                },
+            };
+            let row = EffectRow {
+                metric: names.metrics.name(metric),
+                pair: &pair,
+                control: &control.name,
+                treatment: &treatment.name,
+                arms,
+                design: sample.design,
+                alpha: sample.alpha.unwrap_or(plan.signals.alpha),
+                tuning_n: sample
+                    .subjects_per_variant
+                    .map_or(TUNING_N, |subjects| (2 * subjects.max(1)) as f64),
+                power: sample.power,
+                minimum_effect: sample.minimum_effect,
+            };
+            rows.effect(at, &ledger.name, about, &row);
+            written.push((key, is_binary));
+        };
+        for metric in &metrics {
+            let is_binary = !activity.has_other_than_binary(ledger.experiment, *metric);
+            let arm = |partial| {
+                metric_row(plan, definition, partial, *metric, is_binary)
+                    .as_ref()
+                    .map(arm_of_mean)
+            };
+            if let (Some(control), Some(treatment)) = (arm(of_control), arm(of_treatment)) {
+                push(*metric, [control, treatment], is_binary);
+            }
+        }
+        for (index, ratio) in definition.ratios.iter().enumerate() {
+            let arm = |partial| {
+                ratio_row(plan, definition, partial, index, ratio)
+                    .as_ref()
+                    .and_then(arm_of_ratio)
+            };
+            if let (Some(control), Some(treatment)) = (arm(of_control), arm(of_treatment)) {
+                push(ratio.metric, [control, treatment], false);
+            }
+        }
+    }
+    written
+}
+
+fn arm_of_mean(row: &StatisticsRow) -> Arm {
+    Arm {
+        n: row.subjects,
+        mean: row.mean,
+        m2: row.m2,
+    }
+}
+
+/// The delta method's linearisation of a ratio of means: units `(x - R y) / mean of y`, whose squared deviations add up to
+/// `(m2_x - 2 R c + R² m2_y) / (mean of y)²`. None where the denominator's mean is 0.
+fn arm_of_ratio(row: &StatisticsRow) -> Option<Arm> {
+    let (x, y) = (row.mean?, row.mean_y?);
+    if y == 0.0 {
+        return None;
+    }
+    let ratio = x / y;
+    let m2 = (row.m2? - 2.0 * ratio * row.c? + ratio * ratio * row.m2_y?) / (y * y);
+    Some(Arm {
+        n: row.subjects,
+        mean: Some(ratio),
+        m2: Some(m2.max(0.0)),
+    })
+}

@@ -1,0 +1,211 @@
+//! The paths of sequential tests: e-values so far and the greatest of them, rows of `assignment_path` and `effect_path`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Float64Builder, Int64Builder, RecordBatch, StringBuilder, TimestampMicrosecondBuilder};
+use backplane_events::Table;
+
+use super::effects::EffectKey;
+use super::ledger::{ExperimentLedger, SegmentKey};
+use crate::error::RuntimeError;
+use crate::names::JobNames;
+
+/// Where a sequential test stands.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Path {
+    /// Logarithm of the e-value, none before the burn-in.
+    pub log_e: Option<f64>,
+    /// The greatest so far.
+    pub log_e_max: Option<f64>,
+    /// The evaluation, microseconds of event time.
+    pub at: i64,
+    changed: bool,
+}
+
+impl Path {
+    /// Goes on to the e-value of an evaluation; `restarts` where what was before it is no history of this one.
+    pub fn observe(&mut self, at: i64, log_e: Option<f64>, restarts: bool) {
+        let before = self.log_e_max.filter(|_| !restarts);
+        *self = Path {
+            log_e,
+            log_e_max: [before, log_e].into_iter().flatten().reduce(f64::max),
+            at,
+            changed: true,
+        };
+    }
+}
+
+/// The path of an allocation, with the counts that it was last evaluated on.
+#[derive(Debug, Clone, Default)]
+struct AssignmentPath {
+    path: Path,
+    /// By epoch and variant.
+    counts: Vec<Vec<i64>>,
+}
+
+/// The path of an effect.
+#[derive(Debug, Clone, Default)]
+struct EffectPath {
+    path: Path,
+    is_binary: Option<bool>,
+}
+
+/// All paths of a job.
+#[derive(Debug, Default)]
+pub struct Paths {
+    assignments: BTreeMap<(u32, SegmentKey), AssignmentPath>,
+    effects: BTreeMap<EffectKey, EffectPath>,
+}
+
+impl Paths {
+    /// Notes the counts that an allocation is evaluated on. Whether its history is restated by them: a count has gone down, or a variant
+    /// has come that changes the assumed shares.
+    pub fn restates(&mut self, experiment: u32, segment: &SegmentKey, counts: Vec<Vec<i64>>, is_assumed: bool) -> bool {
+        let path = self.assignments.entry((experiment, segment.clone())).or_default();
+        let variants = |counts: &[Vec<i64>]| counts.first().map_or(0, Vec::len);
+        let is_new = path.counts.is_empty();
+        let has_new_variant = is_assumed && variants(&counts) != variants(&path.counts);
+        // new undeclared variants may stand between the others: only where none has come can counts be compared one by one
+        let is_comparable = variants(&counts) == variants(&path.counts);
+        let pairs = path.counts.iter().flatten().zip(counts.iter().flatten());
+        let has_gone_down = is_comparable && pairs.into_iter().any(|(before, now)| now < before);
+        path.counts = counts;
+        !is_new && (has_new_variant || has_gone_down)
+    }
+
+    /// The path of an allocation goes on.
+    pub fn observe_assignment(
+        &mut self,
+        experiment: u32,
+        segment: &SegmentKey,
+        at: i64,
+        log_e: Option<f64>,
+        restarts: bool,
+    ) {
+        if let Some(path) = self.assignments.get_mut(&(experiment, segment.clone())) {
+            path.path.observe(at, log_e, restarts);
+        }
+    }
+
+    /// The path of an effect goes on; it begins anew where an undeclared metric has turned out not to be Binary.
+    pub fn observe_effect(&mut self, key: &EffectKey, is_binary: bool, at: i64, log_e: Option<f64>) {
+        let path = self.effects.entry(key.clone()).or_default();
+        let restarts = path.is_binary.is_some_and(|before| before != is_binary);
+        path.is_binary = Some(is_binary);
+        path.path.observe(at, log_e, restarts);
+    }
+
+    /// Rows of `assignment_path` for what changed since they were last taken.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Internal`] if they do not fit the table's schema.
+    pub fn assignment_rows(&mut self, ledgers: &BTreeMap<u32, ExperimentLedger>) -> Result<RecordBatch, RuntimeError> {
+        let mut texts: [StringBuilder; 4] = Default::default();
+        let (mut epochs, mut counts) = (Int64Builder::new(), Int64Builder::new());
+        let (mut log_e, mut log_e_max) = (Float64Builder::new(), Float64Builder::new());
+        let mut watermarks = TimestampMicrosecondBuilder::new();
+        for ((experiment, segment), path) in &mut self.assignments {
+            let Some(ledger) = ledgers.get(experiment).filter(|_| path.path.changed) else {
+                continue;
+            };
+            path.path.changed = false;
+            let name = segment.as_ref().and_then(|(index, _)| {
+                let segment = ledger.definition.segments.get(usize::from(*index))?;
+                Some(segment.name())
+            });
+            for (epoch, by_variant) in (1i64..).zip(&path.counts) {
+                for (variant, count) in ledger.variants.iter().zip(by_variant) {
+                    let [experiments, segments, values, variants] = &mut texts;
+                    experiments.append_value(&ledger.name);
+                    segments.append_option(name.as_deref());
+                    values.append_option(segment.as_ref().and_then(|(_, value)| value.as_deref()));
+                    variants.append_value(&variant.name);
+                    epochs.append_value(epoch);
+                    counts.append_value(*count);
+                    log_e.append_option(path.path.log_e);
+                    log_e_max.append_option(path.path.log_e_max);
+                    watermarks.append_value(path.path.at);
+                }
+            }
+        }
+        let [experiments, segments, values, variants] =
+            texts.each_mut().map(|texts| Arc::new(texts.finish()) as ArrayRef);
+        let columns: Vec<ArrayRef> = vec![
+            experiments,
+            segments,
+            values,
+            Arc::new(epochs.finish()),
+            variants,
+            Arc::new(counts.finish()),
+            Arc::new(log_e.finish()),
+            Arc::new(log_e_max.finish()),
+            Arc::new(watermarks.finish().with_timezone("UTC")),
+        ];
+        Ok(RecordBatch::try_new(Table::AssignmentPath.schema(), columns)?)
+    }
+
+    /// Rows of `effect_path` for what changed since they were last taken.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Internal`] if they do not fit the table's schema.
+    pub fn effect_rows(
+        &mut self,
+        ledgers: &BTreeMap<u32, ExperimentLedger>,
+        names: &JobNames,
+    ) -> Result<RecordBatch, RuntimeError> {
+        let mut texts: [StringBuilder; 3] = Default::default();
+        let (mut log_e, mut log_e_max) = (Float64Builder::new(), Float64Builder::new());
+        let mut watermarks = TimestampMicrosecondBuilder::new();
+        for (key, path) in &mut self.effects {
+            let Some(ledger) = ledgers.get(&key.experiment).filter(|_| path.path.changed) else {
+                continue;
+            };
+            path.path.changed = false;
+            let [experiments, metrics, pairs] = &mut texts;
+            experiments.append_value(&ledger.name);
+            metrics.append_value(names.metrics.name(key.metric));
+            pairs.append_value(&key.pair);
+            watermarks.append_value(path.path.at);
+            log_e.append_option(path.path.log_e);
+            log_e_max.append_option(path.path.log_e_max);
+        }
+        let [experiments, metrics, pairs] = texts.each_mut().map(|texts| Arc::new(texts.finish()) as ArrayRef);
+        let columns: Vec<ArrayRef> = vec![
+            experiments,
+            metrics,
+            pairs,
+            Arc::new(watermarks.finish().with_timezone("UTC")),
+            Arc::new(log_e.finish()),
+            Arc::new(log_e_max.finish()),
+        ];
+        Ok(RecordBatch::try_new(Table::EffectPath.schema(), columns)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_greatest_e_value_is_kept_until_history_is_restated() {
+        let mut path = Path::default();
+        path.observe(1, None, false);
+        path.observe(2, Some(3.0), false);
+        path.observe(3, Some(1.0), false);
+        assert_eq!((path.log_e, path.log_e_max), (Some(1.0), Some(3.0)));
+        path.observe(4, Some(2.0), true);
+        assert_eq!((path.log_e_max, path.at), (Some(2.0), 4));
+    }
+
+    #[test]
+    fn a_count_that_goes_down_restates_history_and_so_does_a_new_variant_of_assumed_shares() {
+        let mut paths = Paths::default();
+        let mut restates = |counts: &[i64], assumed| paths.restates(0, &None, vec![counts.to_vec()], assumed);
+        assert!(!restates(&[5, 5], false));
+        assert!(!restates(&[6, 5], false));
+        assert!(restates(&[5, 9], false));
+        assert!(!restates(&[5, 9, 1], false));
+        assert!(restates(&[5, 9, 1, 1], true));
+    }
+}

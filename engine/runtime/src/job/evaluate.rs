@@ -1,0 +1,91 @@
+//! The job's part of evaluations: when they happen, and where their signals go.
+
+use std::time::{Duration, Instant};
+
+use backplane_events::Table;
+use rayon::prelude::*;
+
+use super::{Job, wall_clock};
+use crate::error::RuntimeError;
+use crate::evaluation::{EvaluationContext, Signal, signal_rows};
+use crate::snapshot::ShardEvaluation;
+
+/// A live job judges this often at most, in wall-clock time: what falls due in between is one batch.
+const BETWEEN_BATCHES: Duration = Duration::from_millis(50);
+
+impl Job {
+    /// The last evaluation: once all sources are exhausted, event time stands at their last event.
+    pub(super) fn last_evaluation(&self) -> i64 {
+        if self.watermark == i64::MAX && self.last_event_time != i64::MIN {
+            self.plan.evaluation_at_or_after(self.last_event_time.saturating_add(1))
+        } else {
+            i64::MAX
+        }
+    }
+
+    /// Lets the evaluations happen that the state has passed.
+    pub(super) fn evaluate(&mut self, shards: Vec<Vec<ShardEvaluation>>, settled: i64) -> Result<(), RuntimeError> {
+        let until = settled.min(self.last_evaluation());
+        let context = EvaluationContext {
+            plan: &self.plan,
+            definitions: &self.definitions,
+            names: &self.names,
+        };
+        let signals = self.evaluations.advance(&context, shards, until)?;
+        self.emit_signals(&signals)
+    }
+
+    /// The last evaluation of a bounded run: every attribution window is closed.
+    pub(super) fn evaluate_the_end(&mut self) -> Result<(), RuntimeError> {
+        let end = self.last_evaluation();
+        if end == i64::MAX {
+            return Ok(());
+        }
+        let shards = &mut self.shards;
+        let changes = self.pool.install(|| {
+            let changes = shards.par_iter_mut().map(|shard| shard.take_changes(end));
+            changes.map(|change| change.into_iter().collect()).collect()
+        });
+        self.evaluate(changes, end)
+    }
+
+    /// In a live job, judges soon after something has happened.
+    pub(super) fn judge_if_due(&mut self, now: Instant) -> Result<(), RuntimeError> {
+        let is_due = now.saturating_duration_since(self.last_judged) >= BETWEEN_BATCHES;
+        if self.input.is_bounded() || !is_due {
+            return Ok(());
+        }
+        self.last_judged = now;
+        self.judge()
+    }
+
+    /// Judges what waits.
+    pub(super) fn judge(&mut self) -> Result<(), RuntimeError> {
+        if !self.evaluations.are_waiting() {
+            return Ok(());
+        }
+        let context = EvaluationContext {
+            plan: &self.plan,
+            definitions: &self.definitions,
+            names: &self.names,
+        };
+        let signals = self.evaluations.judge(&context)?;
+        self.emit_signals(&signals)
+    }
+
+    fn emit_signals(&mut self, signals: &[Signal]) -> Result<(), RuntimeError> {
+        if signals.is_empty() {
+            return Ok(());
+        }
+        let raised = signals.iter().filter(|signal| signal.is_raised()).count();
+        self.counters.signals += raised as u64;
+        self.outlets.rows(Table::Signals, signal_rows(signals, wall_clock())?)
+    }
+
+    /// Emits the paths of sequential tests that went on.
+    pub(super) fn emit_paths(&mut self) -> Result<(), RuntimeError> {
+        let (assignments, effects) = self.evaluations.path_rows(&self.names)?;
+        self.outlets.rows(Table::AssignmentPath, assignments)?;
+        self.outlets.rows(Table::EffectPath, effects)
+    }
+}

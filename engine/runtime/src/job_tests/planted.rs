@@ -1,0 +1,433 @@
+//! Each signal is raised once by what it is there to find, and is closed after the cause has ended.
+
+use arrow::array::{Array, AsArray, StringArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, TimestampMicrosecondType};
+use backplane_config::{Config, Experiment, Metric, Micros, Plan, Timestamp};
+use backplane_events::Table;
+
+use super::{lines, rows, run};
+
+/// 2026-01-05T00:00:00Z, microseconds.
+const START: i64 = 1_767_571_200_000_000;
+const SECOND: i64 = 1_000_000;
+const MINUTE: i64 = 60 * SECOND;
+
+/// Records in the order of their coming, one a second or so.
+#[derive(Default)]
+struct Stream {
+    records: Vec<String>,
+    /// Where event time stands, microseconds since the start.
+    now: i64,
+    subjects: u32,
+}
+
+impl Stream {
+    fn envelope(&mut self, at: i64, kind: &str, payload: &str) {
+        let number = self.records.len();
+        let time = backplane_events::EventTime(START + at);
+        self.records.push(format!(
+            r#"{{"eventId":"{number}","timestamp":"{time}","eventType":"{kind}","schemaVersion":"1.0.0","payload":{payload}}}"#
+        ));
+    }
+
+    fn subject(&mut self) -> String {
+        self.subjects += 1;
+        format!("s{}", self.subjects)
+    }
+
+    fn exposure(&mut self, experiment: &str, subject: &str, variant: &str) {
+        let payload =
+            format!(r#"{{"experimentName":"{experiment}","variantKey":"{variant}","subjectId":"{subject}"}}"#);
+        self.envelope(self.now, "Exposure", &payload);
+    }
+
+    fn assignment(&mut self, subject: &str, variant: &str) {
+        let payload = format!(
+            r#"{{"experimentName":"x","previousVariantKey":"","newVariantKey":"{variant}","subjectId":"{subject}"}}"#
+        );
+        self.envelope(self.now, "Assignment", &payload);
+    }
+
+    fn outcome(&mut self, at: i64, subject: &str, value: f64) {
+        let payload =
+            format!(r#"{{"experimentName":"x","subjectId":"{subject}","metricName":"purchase","value":{value}}}"#);
+        self.envelope(at, "Outcome", &payload);
+    }
+
+    fn wait(&mut self, time: i64) {
+        self.now += time;
+    }
+
+    /// So many new subjects, a second apart, in turn to each of these variants.
+    fn expose(&mut self, count: usize, variants: &[&str]) {
+        for variant in variants.iter().cycle().take(count) {
+            let subject = self.subject();
+            self.exposure("x", &subject, variant);
+            self.wait(SECOND);
+        }
+    }
+}
+
+fn declared(experiment: Experiment) -> Config {
+    let mut config = Config {
+        metrics: vec![Metric::new("purchase")],
+        experiments: vec![experiment],
+        ..Config::default()
+    };
+    config.engine.time.max_out_of_orderness = Micros::from_secs(30);
+    config
+}
+
+fn halves() -> Config {
+    declared(Experiment::new("x").allocated([("a", 0.5), ("b", 0.5)]))
+}
+
+/// (signal, state, severity, what it is about beside the experiment, minutes since the start).
+type Found = (String, String, String, String, i64);
+
+/// What a job finds in a stream; the same on one thread and on three, whatever the size of blocks.
+fn found_in(config: &Config, stream: &Stream) -> Vec<Found> {
+    let once = |threads, block_bytes| {
+        let (store, progress) = run(config, Vec::new(), lines(&stream.records), threads, block_bytes);
+        let batch = rows(&store, Table::Signals);
+        let text = |name: &str| -> StringArray {
+            cast(batch.column_by_name(name).unwrap(), &DataType::Utf8)
+                .unwrap()
+                .as_string()
+                .clone()
+        };
+        let (signals, states, severities, data) = (text("signal"), text("state"), text("severity"), text("data"));
+        let times = batch
+            .column_by_name("event_time")
+            .unwrap()
+            .as_primitive::<TimestampMicrosecondType>()
+            .clone();
+        let found: Vec<Found> = (0..batch.num_rows())
+            .map(|row| {
+                let data: serde_json::Value = serde_json::from_str(data.value(row)).unwrap();
+                let about =
+                    ["metric", "pair", "segment", "segmentValue"].map(|name| data[name].as_str().unwrap_or_default());
+                (
+                    signals.value(row).to_owned(),
+                    states.value(row).to_owned(),
+                    severities.value(row).to_owned(),
+                    about.concat(),
+                    (times.value(row) - START) / MINUTE,
+                )
+            })
+            .collect();
+        let raised = found.iter().filter(|signal| signal.1 == "raised").count();
+        assert_eq!(progress.counters.signals, raised as u64);
+        assert!((0..batch.num_rows()).all(|row| data.is_valid(row)));
+        found
+    };
+    let found = once(1, 1 << 20);
+    assert_eq!(found, once(3, 700));
+    found
+}
+
+/// That the stream raises this signal once, with this severity, and closes it; and nothing else.
+fn assert_raised_and_closed(config: &Config, stream: &Stream, signal: &str, severity: &str, about: &str) {
+    let found = found_in(config, stream);
+    let [raised, closed] = found.as_slice() else {
+        panic!("one raising and one closing are wanted: {found:?}");
+    };
+    assert_eq!(
+        (&*raised.0, &*raised.1, &*raised.2, &*raised.3),
+        (signal, "raised", severity, about)
+    );
+    assert_eq!(
+        (&*closed.0, &*closed.1, &*closed.2, &*closed.3),
+        (signal, "resolved", "Info", about)
+    );
+    assert!(closed.4 > raised.4 + 30, "closed {} after {}", closed.4, raised.4);
+}
+
+#[test]
+fn a_broken_allocation_is_a_sample_ratio_mismatch_until_it_is_mended() {
+    let mut stream = Stream::default();
+    stream.expose(120, &["a", "a", "a", "a", "a", "a", "a", "a", "a", "b"]);
+    stream.expose(2_400, &["a", "b"]);
+    assert_raised_and_closed(&halves(), &stream, "srm", "Error", "");
+}
+
+#[test]
+fn opposite_mismatches_of_two_segments_are_found_although_the_whole_is_in_order() {
+    let mut config = halves();
+    config.experiments[0].segments = vec![backplane_config::Segment::Attribute("os".to_owned())];
+    let mut stream = Stream::default();
+    let expose = |stream: &mut Stream, count: usize, pattern: &[(&str, &str)]| {
+        for (variant, os) in pattern.iter().cycle().take(count) {
+            let subject = stream.subject();
+            let payload = format!(
+                r#"{{"experimentName":"x","variantKey":"{variant}","subjectId":"{subject}","attributes":{{"os":"{os}"}}}}"#
+            );
+            stream.envelope(stream.now, "Exposure", &payload);
+            stream.wait(SECOND / 2);
+        }
+    };
+    let apart = [
+        ("a", "mac"),
+        ("b", "win"),
+        ("a", "mac"),
+        ("b", "win"),
+        ("a", "mac"),
+        ("b", "win"),
+        ("b", "mac"),
+        ("a", "win"),
+    ];
+    expose(&mut stream, 480, &apart);
+    expose(
+        &mut stream,
+        9_600,
+        &[("a", "mac"), ("b", "win"), ("b", "mac"), ("a", "win")],
+    );
+    let found = found_in(&config, &stream);
+    let about: Vec<(&str, &str)> = found.iter().map(|signal| (&*signal.1, &*signal.3)).collect();
+    for value in ["attributes.osmac", "attributes.oswin"] {
+        let states: Vec<&str> = about
+            .iter()
+            .filter(|(_, about)| *about == value)
+            .map(|(state, _)| *state)
+            .collect();
+        assert_eq!(states.last(), Some(&"resolved"), "{found:?}");
+    }
+    assert!(about.iter().all(|(_, about)| !about.is_empty()), "{found:?}");
+}
+
+#[test]
+fn an_assumed_allocation_is_at_most_a_warning() {
+    let config = declared(Experiment::new("another"));
+    let mut stream = Stream::default();
+    stream.expose(400, &["a", "a", "a", "b"]);
+    let found = found_in(&config, &stream);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!((&*found[0].0, &*found[0].2), ("srm", "Warning"));
+}
+
+#[test]
+fn a_declared_change_of_the_allocation_is_no_mismatch() {
+    let change = Timestamp(START + 20 * MINUTE);
+    let experiment = Experiment::new("x")
+        .allocated([("a", 0.9), ("b", 0.1)])
+        .reallocated(change, [("a", 0.5), ("b", 0.5)]);
+    let mut stream = Stream::default();
+    stream.expose(1_200, &["a", "a", "a", "a", "a", "a", "a", "a", "a", "b"]);
+    stream.expose(1_200, &["a", "b"]);
+    assert_eq!(found_in(&declared(experiment), &stream), []);
+}
+
+#[test]
+fn a_variant_without_subjects_is_missing() {
+    let third = 1.0 / 3.0;
+    let config = declared(Experiment::new("x").allocated([("a", third), ("b", third), ("c", third)]));
+    let mut stream = Stream::default();
+    stream.expose(60, &["a", "b"]);
+    stream.expose(3_000, &["a", "b", "c"]);
+    assert_raised_and_closed(&config, &stream, "variant.missing", "Warning", "c");
+}
+
+#[test]
+fn a_variant_that_nobody_declared_is_unknown() {
+    let mut stream = Stream::default();
+    stream.expose(50, &["a", "b", "a", "b", "b2"]);
+    stream.expose(3_000, &["a", "b"]);
+    assert_raised_and_closed(&halves(), &stream, "variant.unknown", "Warning", "b2");
+}
+
+#[test]
+fn a_variant_with_subjects_and_without_a_share_leaks() {
+    let config = declared(Experiment::new("x").allocated([("a", 0.5), ("b", 0.5), ("off", 0.0)]));
+    let mut stream = Stream::default();
+    stream.expose(50, &["a", "b", "a", "b", "off"]);
+    stream.expose(3_000, &["a", "b"]);
+    assert_raised_and_closed(&config, &stream, "variant.leak", "Warning", "off");
+}
+
+#[test]
+fn subjects_in_several_variants_make_the_assignment_inconsistent() {
+    let mut stream = Stream::default();
+    for _ in 0..20 {
+        stream.expose(19, &["a", "b"]);
+        let subject = stream.subject();
+        stream.exposure("x", &subject, "b");
+        stream.exposure("x", &subject, "a");
+    }
+    stream.expose(4_000, &["a", "b"]);
+    assert_raised_and_closed(&halves(), &stream, "assignment.inconsistent", "Warning", "");
+}
+
+#[test]
+fn a_variant_that_loses_its_exposures_is_found_by_its_assigned_subjects() {
+    let mut stream = Stream::default();
+    // in the first part every third subject of b loses its exposure
+    let mut assigned = |count: usize, is_losing: bool| {
+        for index in 0..count {
+            let variant = ["a", "b"][index % 2];
+            let subject = stream.subject();
+            stream.assignment(&subject, variant);
+            if variant == "a" || !is_losing || index / 2 % 3 != 1 {
+                stream.exposure("x", &subject, variant);
+            }
+            stream.outcome(stream.now + SECOND, &subject, 1.0);
+            stream.wait(2 * SECOND);
+        }
+    };
+    assigned(400, true);
+    assigned(7_000, false);
+    assert_raised_and_closed(&halves(), &stream, "exposure.missing", "Warning", "");
+}
+
+#[test]
+fn a_trigger_that_not_everybody_meets_is_no_missing_exposure() {
+    let mut stream = Stream::default();
+    for index in 0..2_000 {
+        let variant = ["a", "b"][index % 2];
+        let subject = stream.subject();
+        stream.assignment(&subject, variant);
+        if index % 10 < 4 {
+            stream.exposure("x", &subject, variant);
+        }
+        stream.outcome(stream.now + SECOND, &subject, 1.0);
+        stream.wait(3 * SECOND);
+    }
+    assert_eq!(found_in(&halves(), &stream), []);
+}
+
+#[test]
+fn outcomes_long_before_their_exposure_are_found() {
+    let mut stream = Stream::default();
+    stream.wait(20 * MINUTE);
+    let mut exposed = |count: usize, before: usize| {
+        for index in 0..count {
+            let subject = stream.subject();
+            // a record of now, so that the one from before comes in disorder, as from another clock
+            stream.exposure("x", &subject, ["a", "b"][index % 2]);
+            let at = if index < before {
+                stream.now - 10 * MINUTE
+            } else {
+                stream.now
+            };
+            stream.outcome(at, &subject, 1.0);
+            stream.wait(SECOND);
+        }
+    };
+    exposed(240, 20);
+    exposed(2_600, 0);
+    assert_raised_and_closed(&halves(), &stream, "outcome.before_exposure", "Warning", "");
+}
+
+#[test]
+fn records_beyond_the_horizon_are_told_of() {
+    let mut stream = Stream::default();
+    stream.wait(120 * MINUTE);
+    stream.expose(600, &["a", "b"]);
+    for _ in 0..12 {
+        let subject = stream.subject();
+        stream.outcome(0, &subject, 1.0);
+    }
+    stream.expose(12_600, &["a", "b"]);
+    assert_raised_and_closed(&halves(), &stream, "data.late_dropped", "Warning", "");
+}
+
+#[test]
+fn exposures_that_stop_and_come_again_are_told_of() {
+    let mut stream = Stream::default();
+    let mut hours = |minutes: i64, is_up: bool| {
+        for minute in 0..minutes * 2 {
+            let subject = stream.subject();
+            let variant = ["a", "b"][usize::try_from(minute % 2).unwrap()];
+            stream.exposure("other", &subject, variant);
+            if is_up {
+                stream.exposure("x", &subject, variant);
+            }
+            stream.wait(30 * SECOND);
+        }
+    };
+    hours(90, true);
+    hours(100, false);
+    hours(90, true);
+    let found = found_in(&halves(), &stream);
+    assert_eq!(found.len(), 2, "{found:?}");
+    // the last exposure was 30 s before minute 90
+    assert_eq!(
+        (&*found[0].0, &*found[0].1, found[0].4),
+        ("traffic.none", "raised", 150)
+    );
+    assert_eq!(
+        (&*found[1].0, &*found[1].1, found[1].4),
+        ("traffic.none", "resolved", 192)
+    );
+}
+
+#[test]
+fn an_experiment_that_does_not_start_is_told_of() {
+    let mut config = halves();
+    config.experiments[0].starts_at = Some(Timestamp(START + 10 * MINUTE));
+    let mut stream = Stream::default();
+    for _ in 0..120 {
+        let subject = stream.subject();
+        stream.exposure("other", &subject, "a");
+        stream.wait(MINUTE);
+    }
+    for _ in 0..60 {
+        stream.expose(2, &["a", "b"]);
+        let subject = stream.subject();
+        stream.exposure("other", &subject, "a");
+        stream.wait(MINUTE);
+    }
+    let found = found_in(&config, &stream);
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert_eq!((&*found[0].0, &*found[0].1, found[0].4), ("traffic.none", "raised", 70));
+    assert_eq!(&*found[1].1, "resolved");
+}
+
+#[test]
+fn a_planned_sample_is_a_milestone() {
+    let mut config = halves();
+    config.experiments[0].attribution_window = Some(Micros::from_mins(5));
+    config.experiments[0].plan = Some(Plan {
+        subjects_per_variant: Some(300),
+        minimum_effect: Some(0.1),
+        ..Plan::default()
+    });
+    let mut stream = Stream::default();
+    for index in 0..1_200 {
+        let subject = stream.subject();
+        stream.exposure("x", &subject, ["a", "b"][index % 2]);
+        stream.outcome(stream.now + SECOND, &subject, [8.0, 8.0, 12.0, 12.0][index % 4]);
+        stream.wait(3 * SECOND);
+    }
+    let found = found_in(&config, &stream);
+    let told: Vec<(&str, &str, &str, &str)> = found
+        .iter()
+        .map(|signal| (&*signal.0, &*signal.1, &*signal.2, &*signal.3))
+        .collect();
+    let power = ("sample.power", "raised", "Info", "purchaseb vs a");
+    assert_eq!(told, [power, ("sample.minimum", "raised", "Info", "")]);
+    // a standard deviation of 2 around 10 shows a difference of 1 at power 0.8 from 64 subjects an arm on; 600 s make 200, 300 s less 50
+    assert_eq!(found[1].4, 30);
+    assert!((11..14).contains(&found[0].4), "{found:?}");
+}
+
+#[test]
+fn a_sequential_design_is_told_when_it_may_be_decided() {
+    let mut config = halves();
+    config.experiments[0].attribution_window = Some(Micros::from_mins(1));
+    config.experiments[0].plan = Some(Plan {
+        design: backplane_config::Design::Sequential,
+        ..Plan::default()
+    });
+    let mut stream = Stream::default();
+    for index in 0..1_200 {
+        let subject = stream.subject();
+        stream.exposure("x", &subject, ["a", "b"][index % 2]);
+        stream.outcome(stream.now + SECOND, &subject, [8.0, 9.0, 12.0, 13.0][index % 4]);
+        stream.wait(SECOND);
+    }
+    let found = found_in(&config, &stream);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!((&*found[0].0, &*found[0].3), ("sequential.boundary", "purchaseb vs a"));
+    assert!(found[0].4 >= 4, "not before 100 subjects of each arm: {found:?}");
+}

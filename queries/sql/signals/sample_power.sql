@@ -1,0 +1,22 @@
+-- The matured subjects and the variance of the metric give the planned power at the planned minimal effect, relative to the control's
+-- mean; two-sided normal approximation (z-test), as in sample size planning.
+with
+tested as (
+  select *, welch(n_control, mean_control, m2_control, n_treatment, mean_treatment, m2_treatment)['standard_error']
+            as standard_error
+  from evaluated_effects
+  where minimum_effect is not null
+),
+powered as (
+  -- two arms of 2 with unit variance have a standard error of 1
+  select *, power_z(minimum_effect * abs(mean_control) / standard_error, 2.0, 1.0, alpha) as power_now
+  from tested
+  where standard_error > 0 and mean_control <> 0
+)
+select "row", watermark, experiment, metric, pair,
+       case when power_now >= power then 'Info' end as severity,
+       power_now as statistic,
+       power as threshold,
+       n_control, n_treatment, minimum_effect, alpha
+from powered
+where power_now >= power
