@@ -54,7 +54,10 @@ impl<'a> Allocations<'a> {
     }
 
     /// What `test` gives for the epochs of each row; none where something in them is null.
-    pub(super) fn each_row<T>(&self, mut test: impl FnMut(&Epochs, usize) -> Result<Option<T>>) -> Result<Vec<Option<T>>> {
+    pub(super) fn each_row<T>(
+        &self,
+        mut test: impl FnMut(&Epochs, usize) -> Result<Option<T>>,
+    ) -> Result<Vec<Option<T>>> {
         let mut epochs = Epochs::default();
         self.arguments.each_row(|row| {
             if self.fill(&mut epochs, row)? {

@@ -105,7 +105,9 @@ impl StatisticalTest for RelativeLifts {
             .real("fieller_g", tested(|test| test.fieller_g))
             .real("fieller_low", fieller(|interval| interval.low))
             .real("fieller_high", fieller(|interval| interval.high))
-            .flag("unstable", |outcome| outcome.test.tested().map(RelativeLiftTest::unstable))
+            .flag("unstable", |outcome| {
+                outcome.test.tested().map(RelativeLiftTest::unstable)
+            })
             .status(|outcome| outcome.test.status())
     }
 }
@@ -232,7 +234,9 @@ impl StatisticalTest for ProportionZ {
             .real("unpooled_statistic", unpooled(|test| test.z))
             .real("unpooled_p_value", unpooled(|test| test.p))
             .real("unpooled_ln_p_value", unpooled(|test| test.ln_p))
-            .real("fisher_p_value", |outcome| outcome.tested().and_then(|both| both.fisher_p))
+            .real("fisher_p_value", |outcome| {
+                outcome.tested().and_then(|both| both.fisher_p)
+            })
             .status(|outcome| match outcome {
                 Inference::Tested(both) => both.pooled.status(),
                 without => without.status(),

@@ -348,7 +348,9 @@ mod tests {
             DataType::Null,
         ];
         for given in flat {
-            let coerced = TEST.coerce(&[given.clone(), DataType::UInt64, DataType::Float32]).unwrap();
+            let coerced = TEST
+                .coerce(&[given.clone(), DataType::UInt64, DataType::Float32])
+                .unwrap();
             let expected = [list_of(DataType::Int64), DataType::UInt64, DataType::Float64];
             assert_eq!(coerced, expected, "{given}");
         }
@@ -367,7 +369,10 @@ mod tests {
             assert!(error.contains(part), "{error}");
         }
         let error = TEST.coerce(&[DataType::Null]).unwrap_err().to_string();
-        assert!(error.contains("f(counts, n[, alpha]) was called with 1 arguments"), "{error}");
+        assert!(
+            error.contains("f(counts, n[, alpha]) was called with 1 arguments"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -154,7 +154,9 @@ impl StatisticalTest for SrmSequential {
         let allocations = Allocations::read(arguments)?;
         if arguments.given() < 3 {
             return allocations.each_row(|epochs, _| {
-                let logs = epochs.iter().map(|epoch| sequential_mixture(epoch.counts, epoch.weights));
+                let logs = epochs
+                    .iter()
+                    .map(|epoch| sequential_mixture(epoch.counts, epoch.weights));
                 sum(logs).map(Some).map_err(|error| arguments.refused(&error))
             });
         }
@@ -163,7 +165,9 @@ impl StatisticalTest for SrmSequential {
             let Some(concentration) = real(concentrations, row) else {
                 return Ok(None);
             };
-            let logs = epochs.iter().map(|epoch| sequential(epoch.counts, epoch.weights, concentration));
+            let logs = epochs
+                .iter()
+                .map(|epoch| sequential(epoch.counts, epoch.weights, concentration));
             sum(logs).map(Some).map_err(|error| arguments.refused(&error))
         })
     }
