@@ -1,6 +1,7 @@
 //! The whole job over lines in memory.
 
 mod hard_cases;
+mod healthy;
 mod planted;
 
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -20,7 +20,7 @@ pub fn raised(signal: &str, severity: Severity, part: &str, data: &Evidence) -> 
     match signal {
         "srm" => sample_ratio_mismatch(&of, data),
         "sample.minimum" => format!(
-            "every variant has its planned sample of {} subjects; the results can be read as planned",
+            "every variant has its planned sample of {} subjects",
             count("threshold")
         ),
         "sample.power" => format!(

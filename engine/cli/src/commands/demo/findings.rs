@@ -86,6 +86,13 @@ pub struct Variant {
     pub means: BTreeMap<String, f64>,
 }
 
+impl Signal {
+    /// Whether it says that something was reached, and not that something is wrong.
+    pub fn is_milestone(&self) -> bool {
+        self.signal.starts_with("sample.")
+    }
+}
+
 impl Variant {
     /// By how much the mean of a metric differs from that of another variant, relative to it.
     pub fn change(&self, metric: &str, control: &Variant) -> Option<f64> {

@@ -1,13 +1,13 @@
 //! What a newcomer reads when the demonstration is over.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use backplane_events::EventTime;
 use backplane_generator::{ExperimentTruth, Fault, GeneratorConfig, Truth};
 use console::style;
 
-use super::findings::{Experiment, Findings, Variant};
+use super::findings::{Experiment, Findings, Signal, Variant};
 use super::folder::DemoFolder;
 use crate::format::{bytes, change, counted, duration, grouped, instant, percent, real, wrapped};
 use crate::summary::Summary;
@@ -231,16 +231,16 @@ impl Page<'_> {
 
     /// What the engine has told of by itself.
     fn signals(&self, width: usize) -> String {
+        let signals = &self.findings.signals;
+        let (milestones, alarms): (Vec<&Signal>, Vec<&Signal>) =
+            signals.iter().partition(|signal| signal.is_milestone());
         let mut lines = Vec::new();
-        for signal in &self.findings.signals {
-            let word = if signal.is_closing {
-                style("CLOSED".to_owned()).green()
-            } else {
-                match signal.severity.as_str() {
-                    "Error" => style("ERROR".to_owned()).red().bold(),
-                    "Warning" => style("WARNING".to_owned()).yellow(),
-                    other => style(other.to_uppercase()),
-                }
+        for signal in alarms {
+            let word = match signal.severity.as_str() {
+                _ if signal.is_closing => style("CLOSED".to_owned()).green(),
+                "Error" => style("ERROR".to_owned()).red().bold(),
+                "Warning" => style("WARNING".to_owned()).yellow(),
+                other => style(other.to_uppercase()),
             };
             lines.push(format!(
                 "{} UTC  {word}  {}  {}",
@@ -250,10 +250,22 @@ impl Page<'_> {
             ));
             lines.push(wrapped(&format!("  {}", signal.message), width, 2));
         }
-        if lines.is_empty() {
-            lines.push("None.".to_owned());
-        }
-        section("Signals", &lines)
+        let reached: BTreeSet<&str> = milestones
+            .iter()
+            .filter(|signal| signal.signal == "sample.minimum")
+            .map(|signal| signal.experiment.as_str())
+            .collect();
+        let mut text = match reached.len() {
+            0 => "No experiment has its planned sample".to_owned(),
+            _ => format!(
+                "{} with the planned sample: {}",
+                counted(reached.len() as u64, "experiment"),
+                reached.into_iter().collect::<Vec<_>>().join(", ")
+            ),
+        };
+        text.push_str(&format!("; {} in all.", counted(milestones.len() as u64, "milestone")));
+        lines.push(wrapped(&text, width, 0));
+        section("Signals, by the event time that raised them", &lines)
     }
 
     fn run(&self, width: usize) -> String {

@@ -1,0 +1,117 @@
+//! Healthy streams raise nothing but milestones, and false alarms of sample ratio mismatch as seldom as promised.
+
+use std::collections::BTreeMap;
+
+use arrow::array::{Array, AsArray, StringArray};
+use arrow::compute::cast;
+use arrow::datatypes::DataType;
+use backplane_events::Table;
+use backplane_generator::{Draws, Fault, GeneratorConfig, generate};
+
+use super::{rows, run};
+
+/// The demonstration's stream without its faults, and with the chance of independent draws; disorder, duplicates, crossovers, late
+/// and bad records, and the declared change of an allocation stay.
+fn healthy(seed: u64) -> GeneratorConfig {
+    let mut stream = GeneratorConfig {
+        draws: Draws::Independent,
+        ..GeneratorConfig::demo(12_000, seed)
+    };
+    for experiment in &mut stream.experiments {
+        if let Some(declared) = experiment.declared_allocation.take() {
+            experiment.allocation = declared;
+        }
+        experiment.effects.clear();
+        experiment.fault = Fault::None;
+    }
+    stream
+}
+
+/// Raised signals: (signal, severity, experiment, whether it is about a segment).
+fn raised(seed: u64) -> Vec<(String, String, String, bool)> {
+    let stream = healthy(seed);
+    let mut text = Vec::new();
+    generate(&stream, &mut [&mut text]).unwrap();
+    let document = backplane_config::Document::parse(
+        "generated",
+        &stream.config_json().to_string(),
+        backplane_config::Syntax::Json,
+    );
+    let config = document.unwrap().load(&|_| None).unwrap().config;
+    let (store, _) = run(&config, Vec::new(), vec![("one".to_owned(), text)], 1, 1 << 20);
+    let batch = rows(&store, Table::Signals);
+    let column = |name: &str| -> StringArray {
+        let column = cast(batch.column_by_name(name).unwrap(), &DataType::Utf8).unwrap();
+        column.as_string().clone()
+    };
+    let (signals, states, severities) = (column("signal"), column("state"), column("severity"));
+    let (experiments, data) = (column("experiment"), column("data"));
+    (0..batch.num_rows())
+        .filter(|row| states.is_valid(*row) && states.value(*row) == "raised")
+        .map(|row| {
+            let text = |column: &StringArray| column.value(row).to_owned();
+            let of_segment = data.value(row).contains("\"segment\"");
+            (text(&signals), text(&severities), text(&experiments), of_segment)
+        })
+        .collect()
+}
+
+/// The greatest count that a binomial variable exceeds with a probability of less than 0.1 %.
+fn binomial_bound(trials: u32, probability: f64) -> u32 {
+    let mut mass = (1.0 - probability).powi(i32::try_from(trials).unwrap());
+    let mut below = mass;
+    let mut count = 0;
+    while below < 0.999 {
+        mass *= f64::from(trials - count) / f64::from(count + 1) * probability / (1.0 - probability);
+        below += mass;
+        count += 1;
+    }
+    count
+}
+
+#[test]
+fn false_alarms_are_as_seldom_as_promised() {
+    const SEEDS: u64 = 60;
+    assert_eq!((binomial_bound(360, 0.01), binomial_bound(360, 0.001)), (11, 3));
+    let mut found: Vec<(u64, (String, String, String, bool))> = Vec::new();
+    std::thread::scope(|scope| {
+        let half = |parity: u64| {
+            let seeds = (0..SEEDS).filter(move |seed| seed % 2 == parity);
+            scope.spawn(move || {
+                seeds
+                    .flat_map(|seed| raised(seed).into_iter().map(move |signal| (seed, signal)))
+                    .collect::<Vec<_>>()
+            })
+        };
+        for thread in [half(0), half(1)] {
+            found.extend(thread.join().unwrap());
+        }
+    });
+    let others: Vec<_> = found
+        .iter()
+        .filter(|(_, (signal, ..))| signal != "srm" && !signal.starts_with("sample."))
+        .collect();
+    assert!(others.is_empty(), "{others:?}");
+    assert!(found.iter().any(|(_, (signal, ..))| signal == "sample.minimum"));
+
+    // one e-process an experiment; those of its segments share one level, since their threshold grows with their number
+    let mut alarms: BTreeMap<&str, BTreeMap<(u64, &str, bool), u32>> = BTreeMap::new();
+    for (seed, (signal, severity, experiment, of_segment)) in &found {
+        if signal == "srm" {
+            let process = (*seed, experiment.as_str(), *of_segment);
+            *alarms.entry(severity).or_default().entry(process).or_default() += 1;
+        }
+    }
+    for of_segment in [false, true] {
+        let processes = u32::try_from(SEEDS).unwrap() * if of_segment { 3 } else { 6 };
+        for (severity, level) in [("Warning", 0.01), ("Error", 0.001)] {
+            let alarmed = alarms.get(severity).into_iter().flatten();
+            let count = alarmed.filter(|((_, _, segment), _)| *segment == of_segment).count();
+            let bound = binomial_bound(processes, level);
+            assert!(
+                count <= bound as usize,
+                "{count} {severity}s of {processes} healthy processes, {bound} allowed: {alarms:?}"
+            );
+        }
+    }
+}
