@@ -12,18 +12,30 @@
 //! | `attributed_outcomes`, `exposures_joined` | **exposures joined to outcomes**, in windows and to date |
 //! | `subjects_at_risk`, `folded_outcomes`, `metric_stats` | **the table `metric_stats`** |
 //!
-//! The stream maintains the same results incrementally.
+//! The stream maintains the same results incrementally. Others read the result tables:
+//!
+//! | view | says |
+//! |---|---|
+//! | `variant_shares`, `assignment_evidence` | the share of each variant in each allocation epoch, and where the anytime-valid test of it stands |
+//! | `comparisons`, `effects` | each treatment with its control, and the statistics of the metrics in both |
+//!
+//! Those that people ask for first, [`BESIDE_TABLES`], stand under their names beside the tables:
+//!
+//! | view | says |
+//! |---|---|
+//! | `srm` | the split of subjects against the allocation, to date and in every window |
+//! | `scorecard` | every metric in every treatment against the control |
 
 /// A query of `sql/`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CanonicalQuery {
-    /// The name of the file and of the view in the schema [`SCHEMA`].
+    /// The name of the file and of the view, in the schema [`SCHEMA`] or beside the tables.
     pub name: &'static str,
     /// The text of the file.
     pub sql: &'static str,
 }
 
-/// The schema that holds the canonical queries as views.
+/// The schema that holds the canonical queries of [`ALL`] as views.
 pub const SCHEMA: &str = "analysis";
 
 macro_rules! query {
@@ -35,12 +47,6 @@ macro_rules! query {
     };
 }
 
-/// The query of a name.
-#[must_use]
-pub fn find(name: &str) -> Option<&'static CanonicalQuery> {
-    ALL.iter().find(|query| query.name == name)
-}
-
 /// Exposures joined to outcomes: one row for each attributed outcome, the experiment to date.
 pub const EXPOSURES_JOINED: CanonicalQuery = query!("exposures_joined");
 /// The rows of the table `assignment_counts`.
@@ -48,7 +54,7 @@ pub const ASSIGNMENT_COUNTS: CanonicalQuery = query!("assignment_counts");
 /// The rows of the table `metric_stats`.
 pub const METRIC_STATS: CanonicalQuery = query!("metric_stats");
 
-/// All queries, each after those that it reads.
+/// The queries of the schema [`SCHEMA`], each after those that it reads.
 pub const ALL: &[CanonicalQuery] = &[
     query!("all_windows"),
     query!("window_lateness"),
@@ -69,4 +75,11 @@ pub const ALL: &[CanonicalQuery] = &[
     query!("subjects_at_risk"),
     query!("folded_outcomes"),
     METRIC_STATS,
+    query!("variant_shares"),
+    query!("assignment_evidence"),
+    query!("comparisons"),
+    query!("effects"),
 ];
+
+/// The queries that are views beside the tables. They read those of [`ALL`].
+pub const BESIDE_TABLES: &[CanonicalQuery] = &[query!("srm"), query!("scorecard")];

@@ -5,12 +5,12 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use backplane_events::Table;
-use datafusion::catalog::TableProvider;
+use datafusion::catalog::{MemorySchemaProvider, TableProvider};
 use datafusion::common::{DataFusionError, TableReference};
 use datafusion::datasource::{MemTable, ViewTable};
 use datafusion::prelude::{DataFrame, SessionContext};
 
-use crate::analysis::Analysis;
+use crate::analysis::Views;
 use crate::canonical;
 use crate::error::QueryError;
 use crate::session::plan_reading;
@@ -20,7 +20,7 @@ use crate::session::plan_reading;
 /// - Event tables and declarations stand under their names.
 /// - `assignment_counts`, `metric_stats` and `matured_stats` show the rows of the latest emission of each window;
 ///   `assignment_counts_history` and so on show every revision.
-/// - The schema `analysis` holds the canonical queries as views (see [`canonical`]).
+/// - `srm` and `scorecard` are views on the results; the schema `analysis` holds the canonical queries as views (see [`canonical`]).
 pub struct Catalogue {
     context: SessionContext,
 }
@@ -88,10 +88,21 @@ impl Catalogue {
         schema.map(|schema| schema.table_names()).unwrap_or_default()
     }
 
+    /// The views on tables that are registered by now.
     fn register_canonical_queries(&self) -> Result<(), QueryError> {
-        let default_catalogue = self.context.copied_config().options().catalog.default_catalog.clone();
-        if let Some(catalogue) = self.context.catalog(&default_catalogue) {
-            catalogue.register_schema(canonical::SCHEMA, Arc::new(Analysis::new(&self.context)))?;
+        let defaults = self.context.copied_config().options().catalog.clone();
+        let Some(catalogue) = self.context.catalog(&defaults.default_catalog) else {
+            return Ok(());
+        };
+        let steps = Views::new(&self.context, canonical::ALL, Arc::new(MemorySchemaProvider::new()));
+        catalogue.register_schema(canonical::SCHEMA, Arc::new(steps))?;
+        if let Some(schema) = catalogue.schema(&defaults.default_schema) {
+            let tables = match schema.downcast_ref::<Views>() {
+                Some(views) => Arc::clone(views.tables()),
+                None => schema,
+            };
+            let views = Views::new(&self.context, canonical::BESIDE_TABLES, tables);
+            catalogue.register_schema(&defaults.default_schema, Arc::new(views))?;
         }
         Ok(())
     }

@@ -13,7 +13,13 @@
 //! SQL
 //! ----
 //! one line a row, values separated by one space, null as NULL
+//!
+//! table NAME
+//! SQL
 //! ```
+//!
+//! The last gives a table the rows of a query, in the place of those that it had. Columns go by name; one that the query lacks is null, or
+//! 0 where it takes no nulls.
 //!
 //! A blank line ends a record, `#` begins a comment line between records.
 #![allow(
@@ -27,15 +33,21 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, new_null_array};
+use arrow::compute::{cast, concat_batches};
+use arrow::datatypes::Field;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
+use backplane_events::Table;
 use backplane_queries::{Catalogue, QueryError, session};
+use datafusion::catalog::TableProvider;
+use datafusion::datasource::MemTable;
 use datafusion::prelude::SessionContext;
 
 enum Expectation {
     Success,
     Error(String),
     Rows { sorted: bool, rows: Vec<String> },
+    RowsOf(Table),
 }
 
 struct Record {
@@ -75,6 +87,9 @@ fn record(path: &Path, at: usize, lines: &[&str]) -> Record {
         ("statement", error) if error.starts_with("error ") => {
             Expectation::Error(error.trim_start_matches("error ").to_owned())
         }
+        ("table", name) => Expectation::RowsOf(
+            Table::from_name(name).unwrap_or_else(|| panic!("{}:{}: no such table: {name}", path.display(), at + 1)),
+        ),
         ("query", options) => Expectation::Rows {
             sorted: options == "rowsort",
             rows: rows.iter().map(|row| (*row).to_owned()).collect(),
@@ -89,13 +104,31 @@ fn record(path: &Path, at: usize, lines: &[&str]) -> Record {
 }
 
 async fn run(catalogue: &Catalogue, sql: &str) -> Result<Vec<String>, QueryError> {
-    let batches = catalogue
-        .query(sql)
-        .await?
-        .collect()
-        .await
-        .map_err(|error| catalogue.explain(&error))?;
+    let frame = catalogue.query(sql).await?;
+    let batches = frame.collect().await.map_err(|error| catalogue.explain(&error))?;
     Ok(batches.iter().flat_map(rows).collect())
+}
+
+/// The rows of a query as rows of a table.
+async fn rows_of(catalogue: &Catalogue, table: Table, sql: &str) -> RecordBatch {
+    let frame = catalogue.query(sql).await.unwrap();
+    let schema = Arc::new(frame.schema().as_arrow().clone());
+    let given = concat_batches(&schema, &frame.collect().await.unwrap()).unwrap();
+    for field in schema.fields() {
+        assert!(
+            table.schema().column_with_name(field.name()).is_some(),
+            "{field} in {sql}"
+        );
+    }
+    let column = |field: &Arc<Field>| -> ArrayRef {
+        match given.column_by_name(field.name()) {
+            Some(column) => cast(column, field.data_type()).unwrap(),
+            None if field.is_nullable() => new_null_array(field.data_type(), given.num_rows()),
+            None => cast(&Int64Array::from(vec![0; given.num_rows()]), field.data_type()).unwrap(),
+        }
+    };
+    let columns = table.schema().fields().iter().map(column).collect();
+    RecordBatch::try_new(table.schema(), columns).unwrap()
 }
 
 fn rows(batch: &RecordBatch) -> Vec<String> {
@@ -119,7 +152,7 @@ fn rows(batch: &RecordBatch) -> Vec<String> {
 async fn check(catalogue: &Catalogue, record: &Record) -> Option<String> {
     let answer = run(catalogue, &record.sql).await;
     match (&record.expectation, answer) {
-        (Expectation::Success, Ok(_)) => None,
+        (Expectation::Success | Expectation::RowsOf(_), Ok(_)) => None,
         (Expectation::Error(part), Err(error)) if error.to_string().contains(part) => None,
         (Expectation::Error(part), Err(error)) => Some(format!("expected the error: {part}\nfound: {error}")),
         (Expectation::Error(part), Ok(_)) => Some(format!("expected the error: {part}\nbut it succeeded")),
@@ -137,8 +170,16 @@ async fn check(catalogue: &Catalogue, record: &Record) -> Option<String> {
 
 async fn run_file(path: &Path, context: SessionContext, kind: &str, report: &mut String) {
     let catalogue = Catalogue::new(context);
-    catalogue.register(HashMap::new()).await.unwrap();
+    let mut tables: HashMap<Table, Arc<dyn TableProvider>> = HashMap::new();
+    catalogue.register(tables.clone()).await.unwrap();
     for record in records(path) {
+        if let Expectation::RowsOf(table) = record.expectation {
+            let rows = rows_of(&catalogue, table, &record.sql).await;
+            let provider = MemTable::try_new(table.schema(), vec![vec![rows]]).unwrap();
+            tables.insert(table, Arc::new(provider));
+            catalogue.register(tables.clone()).await.unwrap();
+            continue;
+        }
         if let Some(fault) = check(&catalogue, &record).await {
             writeln!(
                 report,

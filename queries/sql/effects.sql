@@ -1,0 +1,53 @@
+-- The statistics of each metric in a treatment and in its control, the experiment to date: over all subjects, and over those whose
+-- attribution window has closed.
+--
+-- Of a ratio of means R = x / y they are those of the delta method's linearisation: the mean R, and the squared deviations
+-- (m2 of x - 2 R c + R² m2 of y) / y², so that every test takes them as it takes a mean. They are null where y is 0.
+with
+ratios as (
+  select distinct metric from metrics where numerator is not null
+),
+statistics as (
+  select experiment, metric, variant, false as matured, subjects, mean, m2, mean_y, m2_y, c
+  from metric_stats
+  where window_name = 'cumulative' and segment is null
+  union all
+  select experiment, metric, variant, true, subjects, mean, m2, mean_y, m2_y, c
+  from matured_stats
+  where segment is null
+),
+with_ratio as (
+  select statistics.*, ratios.metric is not null as is_ratio,
+         case when mean_y <> 0 then mean / mean_y end as ratio
+  from statistics left join ratios on ratios.metric = statistics.metric
+),
+parts as (
+  select experiment, metric, variant, matured, subjects as n,
+         case when is_ratio then ratio else mean end as mean,
+         case when not is_ratio then m2
+              when ratio is not null then greatest((m2 - 2 * ratio * c + ratio * ratio * m2_y) / (mean_y * mean_y), 0) end as m2
+  from with_ratio
+),
+arms as (
+  select experiment, metric, variant,
+         max(n) filter (where not matured) as n,
+         max(mean) filter (where not matured) as mean,
+         max(m2) filter (where not matured) as m2,
+         max(n) filter (where matured) as matured_n,
+         max(mean) filter (where matured) as matured_mean,
+         max(m2) filter (where matured) as matured_m2
+  from parts
+  group by 1, 2, 3
+  having max(n) filter (where not matured) is not null
+)
+select comparisons.*, control.metric,
+       control.n as n_control, control.mean as mean_control, control.m2 as m2_control,
+       treatment.n, treatment.mean, treatment.m2,
+       control.matured_n as matured_n_control, control.matured_mean as matured_mean_control, control.matured_m2 as matured_m2_control,
+       treatment.matured_n, treatment.matured_mean, treatment.matured_m2
+from analysis.comparisons comparisons
+join arms control on control.experiment = comparisons.experiment and control.variant = comparisons.control
+join arms treatment
+  on  treatment.experiment = comparisons.experiment
+  and treatment.variant = comparisons.variant
+  and treatment.metric = control.metric
