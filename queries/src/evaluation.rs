@@ -24,6 +24,8 @@ pub enum EvaluationTable {
     Variants,
     /// Statistics over matured subjects of a metric in two variants.
     Effects,
+    /// Looks at the results of a metric in two variants, as the ledger has them.
+    Looks,
     /// The thresholds of the configuration: one row.
     Thresholds,
 }
@@ -35,6 +37,7 @@ impl EvaluationTable {
         EvaluationTable::Experiments,
         EvaluationTable::Variants,
         EvaluationTable::Effects,
+        EvaluationTable::Looks,
         EvaluationTable::Thresholds,
     ];
 
@@ -46,6 +49,7 @@ impl EvaluationTable {
             EvaluationTable::Experiments => "evaluated_experiments",
             EvaluationTable::Variants => "evaluated_variants",
             EvaluationTable::Effects => "evaluated_effects",
+            EvaluationTable::Looks => "evaluated_looks",
             EvaluationTable::Thresholds => "thresholds",
         }
     }
@@ -68,6 +72,7 @@ impl EvaluationTable {
             EvaluationTable::Experiments => experiments(),
             EvaluationTable::Variants => variants(),
             EvaluationTable::Effects => effects(),
+            EvaluationTable::Looks => looks(),
             EvaluationTable::Thresholds => thresholds(),
         });
         Arc::new(Schema::new(fields))
@@ -158,6 +163,30 @@ fn effects() -> Vec<Field> {
         real("tuning_n"),
         real("power"),
         real_or_null("minimum_effect"),
+        // the planned total of the two variants
+        real_or_null("planned_n"),
+    ]
+}
+
+fn looks() -> Vec<Field> {
+    vec![
+        text("metric"),
+        text("pair"),
+        text("design"),
+        real("alpha"),
+        real_or_null("planned_n"),
+        // all outcomes so far
+        integer("n_control"),
+        integer("n_treatment"),
+        real_or_null("standard_error"),
+        real_or_null("p_value"),
+        // the greatest so far of the always-valid test
+        real_or_null("log_e"),
+        // how many there were of it so far, and how many told something new: see `semantics`
+        integer("looks"),
+        integer("distinct_looks"),
+        // what was decided within a day of it
+        text_or_null("decision"),
     ]
 }
 
@@ -208,33 +237,90 @@ pub struct SignalQuery {
     pub table: EvaluationTable,
     /// The text of its file in `sql/signals/`.
     pub sql: &'static str,
-    /// Whether it gives a row for each row of its table, with the logarithm of an e-value in `log_e`, also where nothing is wrong.
-    pub has_path: bool,
+    /// Where a signal that is open is judged anew: a query over [`EvaluationTable::Effects`] that gives the rows for which it still holds.
+    pub still: Option<&'static str>,
+    /// Whether it is about the experiment as a whole, whatever its rows are about.
+    pub of_experiment: bool,
+    /// Whether it is closed at all: what was reached or done stays so.
+    pub closes: bool,
 }
 
-macro_rules! signal {
-    ($signal:literal, $table:ident, $file:literal, $has_path:literal) => {
-        SignalQuery {
-            signal: $signal,
-            table: EvaluationTable::$table,
-            sql: include_str!(concat!("../sql/signals/", $file, ".sql")),
-            has_path: $has_path,
-        }
+macro_rules! file {
+    ($file:literal) => {
+        include_str!(concat!("../sql/signals/", $file, ".sql"))
     };
 }
 
+/// A query that raises a signal and closes it when it gives its row no longer.
+const fn signal(signal: &'static str, table: EvaluationTable, sql: &'static str) -> SignalQuery {
+    SignalQuery {
+        signal,
+        table,
+        sql,
+        still: None,
+        of_experiment: false,
+        closes: true,
+    }
+}
+
+impl SignalQuery {
+    const fn that_stays(mut self) -> Self {
+        self.closes = false;
+        self
+    }
+
+    const fn of_experiment(mut self) -> Self {
+        self.of_experiment = true;
+        self
+    }
+
+    const fn while_still(mut self, sql: &'static str) -> Self {
+        self.still = Some(sql);
+        self
+    }
+}
+
+use EvaluationTable as Over;
+
 /// All signal queries.
 pub const SIGNALS: &[SignalQuery] = &[
-    signal!("srm", Assignments, "srm", true),
-    signal!("sequential.boundary", Effects, "sequential_boundary", true),
-    signal!("sample.power", Effects, "sample_power", false),
-    signal!("sample.minimum", Experiments, "sample_minimum", false),
-    signal!("assignment.inconsistent", Experiments, "assignment_inconsistent", false),
-    signal!("exposure.missing", Experiments, "exposure_missing", false),
-    signal!("outcome.before_exposure", Experiments, "outcome_before_exposure", false),
-    signal!("data.late_dropped", Experiments, "data_late_dropped", false),
-    signal!("traffic.none", Experiments, "traffic_none", false),
-    signal!("variant.missing", Variants, "variant_missing", false),
-    signal!("variant.unknown", Variants, "variant_unknown", false),
-    signal!("variant.leak", Variants, "variant_leak", false),
+    signal("srm", Over::Assignments, file!("srm")),
+    signal("sequential.boundary", Over::Effects, file!("sequential_boundary")),
+    signal("sample.power", Over::Effects, file!("sample_power")).that_stays(),
+    signal("sample.minimum", Over::Experiments, file!("sample_minimum")).that_stays(),
+    signal(
+        "assignment.inconsistent",
+        Over::Experiments,
+        file!("assignment_inconsistent"),
+    ),
+    signal("exposure.missing", Over::Experiments, file!("exposure_missing")),
+    signal(
+        "outcome.before_exposure",
+        Over::Experiments,
+        file!("outcome_before_exposure"),
+    ),
+    signal("data.late_dropped", Over::Experiments, file!("data_late_dropped")),
+    signal("traffic.none", Over::Experiments, file!("traffic_none")),
+    signal("variant.missing", Over::Variants, file!("variant_missing")),
+    signal("variant.unknown", Over::Variants, file!("variant_unknown")),
+    signal("variant.leak", Over::Variants, file!("variant_leak")),
+    signal(
+        "peek.premature_significance",
+        Over::Looks,
+        file!("peek_premature_significance"),
+    )
+    .while_still(file!("peek_still_premature")),
+    signal("peek.early_stop", Over::Looks, file!("peek_early_stop")).that_stays(),
+    signal("peek.no_plan", Over::Looks, file!("peek_no_plan"))
+        .of_experiment()
+        .that_stays(),
 ];
+
+/// The e-values of the rows of a table, as logarithms: `row` and `log_e`; rows without one are left out.
+pub const PATHS: [(EvaluationTable, &str); 2] = [
+    (Over::Assignments, file!("assignment_path")),
+    (Over::Effects, file!("effect_path")),
+];
+
+/// What a look at each metric of each treatment sees in a lake now: the numbers of a row of `looks`.
+pub const LOOK_NUMBERS: &str = include_str!("../sql/look_numbers.sql");

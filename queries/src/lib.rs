@@ -5,6 +5,7 @@
 //! - [`functions`]: windows over event time and sufficient statistics, as DataFusion functions.
 //! - [`BatchQueries`]: queries inside the stream, over the rows of a closed window.
 //! - [`StandingQueries`] and [`evaluation`]: the signal queries of `sql/signals/`, planned once and run at every evaluation.
+//! - [`lineage`]: which queries are looks at the variants' outcomes.
 //! - [`canonical`]: the queries of `sql/`, which define the result tables by the events.
 //! - [`session`]: how DataFusion is configured for the lake and for the stream's bounded work.
 //! - [`QueryError`]: what is wrong with a query, in one sentence.
@@ -18,6 +19,7 @@ mod catalogue;
 mod error;
 pub mod evaluation;
 pub mod functions;
+pub mod lineage;
 pub mod session;
 mod standing;
 

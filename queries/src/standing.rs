@@ -146,7 +146,7 @@ mod tests {
     use arrow::datatypes::Int64Type;
 
     use super::*;
-    use crate::evaluation::{EvaluationTable, SIGNALS};
+    use crate::evaluation::{EvaluationTable, PATHS, SIGNALS};
 
     fn numbers(values: &[i64]) -> RecordBatch {
         let column: ArrayRef = Arc::new(Int64Array::from(values.to_vec()));
@@ -189,10 +189,10 @@ mod tests {
             needed.extend(match query.table {
                 EvaluationTable::Assignments => &["segment", "segment_value"][..],
                 EvaluationTable::Effects => &["metric", "pair"],
+                EvaluationTable::Looks if !query.of_experiment => &["metric", "pair"],
                 EvaluationTable::Variants => &["variant"],
-                EvaluationTable::Experiments | EvaluationTable::Thresholds => &[],
+                EvaluationTable::Experiments | EvaluationTable::Looks | EvaluationTable::Thresholds => &[],
             });
-            needed.extend(query.has_path.then_some("log_e"));
             for column in needed {
                 assert!(
                     schema.column_with_name(column).is_some(),
@@ -200,7 +200,14 @@ mod tests {
                     query.signal
                 );
             }
+            if let Some(still) = query.still {
+                assert!(queries.run(still).unwrap().column_by_name("severity").is_some());
+            }
             assert!(by_name.insert(query.signal, query.sql).is_none());
+        }
+        for (_, sql) in PATHS {
+            let schema = queries.run(sql).unwrap().schema();
+            assert!(schema.column_with_name("row").is_some() && schema.column_with_name("log_e").is_some());
         }
     }
 }

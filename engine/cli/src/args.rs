@@ -74,6 +74,8 @@ pub enum Command {
     Export(ExportArgs),
     /// Run the events of a lake through a job
     Replay(ReplayArgs),
+    /// Record a decision on an experiment: stopped, shipped, or its allocation changed
+    Decide(DecideArgs),
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -202,7 +204,7 @@ pub enum FindingFormat {
 )]
 pub struct SqlArgs {
     /// The query
-    #[arg(value_name = "QUERY")]
+    #[arg(value_name = "QUERY", allow_hyphen_values = true)]
     pub query: Option<String>,
     /// The lake: a path or file:///path
     #[arg(long, value_name = "URL", conflicts_with = "connect")]
@@ -272,6 +274,51 @@ pub struct ReplayArgs {
     /// Overrides.
     #[command(flatten)]
     pub overrides: OverrideArgs,
+}
+
+/// Arguments of `decide`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  backplane decide checkout-button-color stop --lake backplane-demo/lake --detail \"no effect\""
+)]
+pub struct DecideArgs {
+    /// The experiment
+    #[arg(value_name = "EXPERIMENT")]
+    pub experiment: String,
+    /// What was decided
+    #[arg(value_name = "DECISION", value_enum)]
+    pub decision: Decision,
+    /// Why, in words of your own
+    #[arg(long, value_name = "TEXT")]
+    pub detail: Option<String>,
+    /// The lake: a path or file:///path
+    #[arg(long, value_name = "URL")]
+    pub lake: Option<String>,
+    /// A configuration, whose lake is written
+    #[arg(short, long, value_name = "CONFIG")]
+    pub config: Option<PathBuf>,
+}
+
+/// What can be decided on an experiment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Decision {
+    /// It ends, and everything stays as it was
+    Stop,
+    /// It ends, and a treatment becomes what everybody gets
+    Ship,
+    /// Its subjects are split otherwise than planned from now on
+    Allocation,
+}
+
+impl Decision {
+    /// The name in the table `decisions`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Decision::Stop => "stop",
+            Decision::Ship => "ship",
+            Decision::Allocation => "allocation",
+        }
+    }
 }
 
 /// Arguments of `config show`.

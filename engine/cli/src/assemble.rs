@@ -16,6 +16,7 @@ use chrono::Utc;
 
 use crate::exit::CliError;
 use crate::lakes;
+use crate::ledger::LakeLedger;
 use crate::places::Places;
 use crate::planning;
 use crate::tally::Tally;
@@ -69,7 +70,8 @@ pub fn assemble(loaded: &Loaded, manner: Manner, terminal: &Terminal) -> Result<
         checkpoint_interval: config.engine.checkpoint.interval.to_std(),
     };
     let declared = declared_rows(config, &plan, Utc::now().timestamp_micros())?;
-    let mut job = Job::new(plan, queries, sources, outlets, options)?;
+    let ledger = LakeLedger::of_config(config);
+    let mut job = Job::new(plan, queries, sources, outlets, options)?.with_ledger(Box::new(ledger));
     for (table, rows) in declared {
         job.declare(table, rows)?;
     }

@@ -1,16 +1,23 @@
 //! Lakes to be asked in SQL.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::io;
 use std::sync::{Arc, OnceLock};
 
+use arrow::array::{AsArray, RecordBatch};
+use arrow::compute::{cast, concat_batches};
+use arrow::datatypes::DataType;
+
 use backplane_config::{Config, SinkKind, SourceKind, StorageUrl};
+use backplane_events::Table;
 use backplane_lake::{Lake, LakeError, LakeOptions};
 use backplane_queries::{Catalogue, session};
 use datafusion::execution::runtime_env::RuntimeEnv;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::exit::CliError;
+use crate::ledger::in_memory_types;
 
 /// The name by which errors call a lake that is not a source or sink.
 const LAKE: &str = "lake";
@@ -39,10 +46,59 @@ impl OpenLake {
         Ok(OpenLake { catalogue, runtime })
     }
 
+    /// The experiments that the lake knows, declared or seen.
+    ///
+    /// # Errors
+    /// The lake cannot be read.
+    pub fn experiments(&self) -> Result<BTreeSet<String>, CliError> {
+        let query =
+            "select experiment from experiments where experiment <> '*' union select experiment from assignment_counts";
+        let batches = self.wait_for(async {
+            let frame = self.catalogue.query(query).await?;
+            let explain = |error| CliError::from(self.catalogue.explain(&error));
+            frame.collect().await.map_err(explain)
+        })?;
+        let mut names = BTreeSet::new();
+        for batch in batches {
+            let column = cast(batch.column(0), &DataType::Utf8).map_err(CliError::internal)?;
+            names.extend(column.as_string::<i32>().iter().flatten().map(str::to_owned));
+        }
+        Ok(names)
+    }
+
     /// Waits for work on the lake.
     pub fn wait_for<T>(&self, work: impl Future<Output = T>) -> T {
         self.runtime.block_on(work)
     }
+}
+
+/// All rows of some tables of a lake as it is now, each as one batch; none where there is no lake.
+///
+/// # Errors
+/// The lake cannot be read.
+pub fn rows_of(url: &StorageUrl, tables: &[Table]) -> Result<Vec<RecordBatch>, CliError> {
+    let of_lake = |error: LakeError| CliError::from(error.of(LAKE));
+    runtime()?.block_on(async {
+        let lake = match Lake::open(&LakeOptions::at(url.as_str())).await {
+            Ok(lake) => lake,
+            Err(LakeError::NoFolder { .. } | LakeError::NotALake { .. }) => return Ok(Vec::new()),
+            Err(error) => return Err(of_lake(error)),
+        };
+        let mut providers = lake.tables().await.map_err(of_lake)?;
+        let session = session::lake(Arc::new(RuntimeEnv::default()));
+        let mut rows = Vec::new();
+        for table in tables {
+            let Some(provider) = providers.remove(table) else {
+                continue;
+            };
+            let frame = session.read_table(provider).map_err(CliError::internal)?;
+            let batches = frame.collect().await.map_err(CliError::internal)?;
+            let batches: Result<Vec<RecordBatch>, CliError> =
+                batches.iter().map(|batch| in_memory_types(*table, batch)).collect();
+            rows.push(concat_batches(&table.schema(), &batches?).map_err(CliError::internal)?);
+        }
+        Ok(rows)
+    })
 }
 
 /// Refuses a lake that holds rows: until positions are kept a run starts from the beginning, and would write once more what an earlier one

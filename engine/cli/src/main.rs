@@ -10,6 +10,7 @@ mod exit;
 mod format;
 mod interrupt;
 mod lakes;
+mod ledger;
 mod logging;
 mod places;
 mod planning;

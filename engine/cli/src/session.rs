@@ -15,17 +15,17 @@ use backplane_runtime::Ending;
 ///
 /// # Errors
 /// What the job ends with.
-pub fn run(assembled: Assembled, context: &Context) -> Result<Summary, CliError> {
-    run_until(interrupt::stop_flag()?.as_ref(), assembled, context)
+pub fn run(mut assembled: Assembled, context: &Context) -> Result<Summary, CliError> {
+    run_until(interrupt::stop_flag()?.as_ref(), &mut assembled, context)
 }
 
 /// Runs a job to its end, or until the flag is set.
 ///
 /// # Errors
 /// What the job ends with.
-pub fn run_until(stop: &AtomicBool, assembled: Assembled, context: &Context) -> Result<Summary, CliError> {
+pub fn run_until(stop: &AtomicBool, assembled: &mut Assembled, context: &Context) -> Result<Summary, CliError> {
     let Assembled {
-        mut job,
+        job,
         tally,
         dead_letters,
     } = assembled;
@@ -38,7 +38,7 @@ pub fn run_until(stop: &AtomicBool, assembled: Assembled, context: &Context) -> 
         progress: job.progress(),
         experiments: job.names().experiments.len(),
         counts: tally.counts(),
-        dead_letters,
+        dead_letters: dead_letters.clone(),
     })
 }
 

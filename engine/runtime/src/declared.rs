@@ -209,6 +209,7 @@ fn signal_plan(signals: &Signals) -> SignalPlan {
         srm_minimum_deviation: srm.minimum_deviation,
         alpha: signals.peeking.alpha,
         burn_in: signals.peeking.burn_in,
+        distinct_look: signals.peeking.distinct_look,
         resolve_after: signals.resolve_after.get(),
     }
 }

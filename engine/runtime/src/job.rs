@@ -22,6 +22,7 @@ use crate::emit::{ActivityByExperiment, Emission, result_rows};
 use crate::error::RuntimeError;
 use crate::evaluation::Evaluations;
 use crate::input::{BLOCK_BYTES, Input, ReadBlock};
+use crate::ledger::Ledger;
 use crate::names::{JobNames, NO_NAME};
 use crate::outlets::{Outlet, Outlets};
 use crate::partial::{ClosedWindow, Partials, merge_into, merge_windows};
@@ -73,6 +74,7 @@ pub struct Job {
     waiting: Vec<SharedBlock>,
     queries: UserQueries,
     evaluations: Evaluations,
+    ledger: Option<Box<dyn Ledger>>,
     watermark: i64,
     last_emitted_watermark: i64,
     /// The greatest event time of the stream.
@@ -127,6 +129,7 @@ impl Job {
             waiting: Vec::new(),
             queries,
             evaluations: Evaluations::new(&plan)?,
+            ledger: None,
             watermark: i64::MIN,
             last_emitted_watermark: i64::MIN,
             last_event_time: i64::MIN,
@@ -146,6 +149,13 @@ impl Job {
     #[must_use]
     pub fn with_block_bytes(mut self, block_bytes: usize) -> Self {
         self.block_bytes = block_bytes.max(1);
+        self
+    }
+
+    /// Follows a ledger of looks and decisions.
+    #[must_use]
+    pub fn with_ledger(mut self, ledger: Box<dyn Ledger>) -> Self {
+        self.ledger = Some(ledger);
         self
     }
 
@@ -178,7 +188,7 @@ impl Job {
             self.judge_if_due(now)?;
             self.emit_provisional(now)?;
             if now.saturating_duration_since(self.last_epoch) >= self.options.checkpoint_interval {
-                self.judge()?;
+                self.follow_ledger()?;
                 self.outlets.commit()?;
                 self.last_epoch = now;
             }
@@ -194,7 +204,7 @@ impl Job {
         if ending == Ending::Exhausted {
             self.evaluate_the_end()?;
         }
-        self.judge()?;
+        self.follow_ledger()?;
         self.emit_cumulative()?;
         self.outlets.commit()?;
         observer.round(&self.progress());

@@ -20,6 +20,7 @@ mod job;
 #[cfg(test)]
 mod job_tests;
 mod join;
+mod ledger;
 pub mod names;
 mod outlets;
 mod panes;
@@ -40,6 +41,7 @@ mod user_queries;
 
 pub use error::RuntimeError;
 pub use job::{Ending, Job, JobOptions};
+pub use ledger::{Ledger, LedgerRows};
 pub use outlets::Outlet;
 pub use progress::{Counters, Observer, Progress};
 pub use records_out::{CUMULATIVE, DeadLetter, dead_letter_rows};

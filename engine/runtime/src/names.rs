@@ -27,6 +27,12 @@ impl Names {
         id
     }
 
+    /// The id of a name that was seen.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<u32> {
+        self.ids.get(name).copied()
+    }
+
     /// The name of an id; empty for [`NO_NAME`].
     #[must_use]
     pub fn name(&self, id: u32) -> &str {

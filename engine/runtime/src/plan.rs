@@ -269,6 +269,14 @@ impl Default for SamplePlan {
     }
 }
 
+impl SamplePlan {
+    /// The planned total of two variants.
+    #[must_use]
+    pub fn planned_pair(&self) -> Option<f64> {
+        self.subjects_per_variant.map(|subjects| 2.0 * subjects.max(1) as f64)
+    }
+}
+
 impl ExperimentPlan {
     /// The control among these variants: the declared one, else `control` if it is among them, else the first in byte order.
     #[must_use]
@@ -298,6 +306,8 @@ pub struct SignalPlan {
     pub alpha: f64,
     /// Subjects that each arm must have before a sequential verdict.
     pub burn_in: u64,
+    /// By what share of the planned information it must have grown for a look to be a distinct one.
+    pub distinct_look: f64,
     /// How long after its raising a clean evaluation first counts towards a signal's resolution, microseconds of event time.
     pub resolve_after: i64,
 }
@@ -312,6 +322,7 @@ impl Default for SignalPlan {
             srm_minimum_deviation: 0.0,
             alpha: 0.05,
             burn_in: 100,
+            distinct_look: 0.005,
             resolve_after: 30 * 60 * 1_000_000,
         }
     }

@@ -200,7 +200,7 @@ fn late_and_unreadable_records_are_counted_and_signals_are_lines() {
         row(Table::Exposures, &[]),
     ];
     let expected = "\
-critical: checkout: 1 : 3
+1970-01-01 00:00 UTC  CRITICAL  checkout  1 : 3
 late records: 1 too late for every result, 2 for window hourly
 records that could not be read: 3 (1 noTime, 2 notJson)
 ";

@@ -8,7 +8,8 @@ use std::path::PathBuf;
 
 use backplane_config::{Config, StorageUrl, process_environment};
 use backplane_generator::GeneratorConfig;
-use backplane_runtime::Ending;
+use backplane_queries::lineage::Look;
+use backplane_runtime::{Ending, Job};
 use serde_json::json;
 
 use super::{Context, made_up};
@@ -17,6 +18,7 @@ use crate::assemble::{Manner, assemble};
 use crate::exit::{CliError, Outcome};
 use crate::interrupt;
 use crate::lakes::OpenLake;
+use crate::ledger::{self, Shown};
 use crate::session;
 use findings::Findings;
 use folder::DemoFolder;
@@ -45,13 +47,14 @@ pub fn execute(args: &DemoArgs, context: &Context) -> Result<Outcome, CliError> 
 
     let no_overrides: &[&str] = &[];
     let loaded = Config::load(&folder.config(), &process_environment, no_overrides)?;
-    let summary = session::run_until(&stop, assemble(&loaded, Manner::default(), &context.terminal)?, context)?;
+    let mut assembled = assemble(&loaded, Manner::default(), &context.terminal)?;
+    let mut summary = session::run_until(&stop, &mut assembled, context)?;
     if summary.ending == Ending::Stopped {
         summary.tell(context.log_format, &mut context.terminal.errors());
         return Ok(Outcome::Interrupted);
     }
-    let lake = OpenLake::open(&StorageUrl::local(folder.lake()))?;
-    let findings = Findings::read(&lake, &loaded.config)?;
+    let findings = look_at_results(&folder, &loaded.config, &mut assembled.job)?;
+    summary.progress = assembled.job.progress();
     let page = Page {
         stream: &stream,
         truth: &truth,
@@ -61,6 +64,20 @@ pub fn execute(args: &DemoArgs, context: &Context) -> Result<Outcome, CliError> 
     };
     context.print(&page.text(context.terminal.page_width(), path_of_program().as_deref()))?;
     Ok(Outcome::Done)
+}
+
+/// Reads what is shown below. That shows the outcomes of variants to a person, so it is a look like any other: it is recorded, and the job
+/// judges it.
+fn look_at_results(folder: &DemoFolder, config: &Config, job: &mut Job) -> Result<Findings, CliError> {
+    let url = StorageUrl::local(folder.lake());
+    let lake = OpenLake::open(&url)?;
+    let shown = Shown {
+        origin: "demo",
+        query: "backplane demo",
+    };
+    lake.wait_for(ledger::record(&lake, &url, &Look::default(), shown))?;
+    job.follow_up()?;
+    Findings::read(&OpenLake::open(&url)?, config)
 }
 
 /// The configuration: the stream's declarations, its files in, a lake and a dead-letter file out.

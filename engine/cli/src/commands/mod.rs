@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod config_show;
+mod decide;
 mod demo;
 mod export;
 mod generate;
@@ -57,6 +58,7 @@ pub fn execute(command: Command, context: &Context) -> Result<Outcome, CliError>
         Command::Validate(args) => validate::execute(&args, context),
         Command::Schema => schema::execute(context),
         Command::Sql(args) => sql::execute(&args, context),
+        Command::Decide(args) => decide::execute(&args, context),
         Command::Export(args) => export::execute(&args, context),
         Command::Replay(args) => replay::execute(&args, context),
         Command::Config(ConfigCommand::Show(args)) => config_show::execute(&args, context),

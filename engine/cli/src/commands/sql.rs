@@ -9,6 +9,7 @@ use std::io::Read as _;
 use std::time::Instant;
 
 use backplane_config::StorageUrl;
+use backplane_queries::lineage;
 use futures::StreamExt as _;
 
 use super::{Context, check_url, load};
@@ -16,6 +17,7 @@ use crate::args::{RowFormat, SqlArgs};
 use crate::exit::{CliError, Outcome};
 use crate::format::{counted, duration};
 use crate::lakes::{self, OpenLake};
+use crate::ledger::{self, Shown};
 use rows::RowWriter;
 
 /// Answers one query, or those of a prompt.
@@ -38,8 +40,8 @@ pub fn execute(args: &SqlArgs, context: &Context) -> Result<Outcome, CliError> {
     let query = if is_prompt { None } else { Some(query_text(args)?) };
     let lake = OpenLake::open(&url)?;
     match query {
-        Some(query) => lake.wait_for(answer(&lake, &query, args.format, context))?,
-        None => prompt::converse(&lake, args.format, context)?,
+        Some(query) => lake.wait_for(answer(&lake, &url, &query, args.format, context))?,
+        None => prompt::converse(&lake, &url, args.format, context)?,
     }
     Ok(Outcome::Done)
 }
@@ -83,10 +85,17 @@ fn query_text(args: &SqlArgs) -> Result<String, CliError> {
 ///
 /// # Errors
 /// The query failed, or standard output cannot be written.
-async fn answer(lake: &OpenLake, query: &str, format: RowFormat, context: &Context) -> Result<(), CliError> {
+async fn answer(
+    lake: &OpenLake,
+    url: &StorageUrl,
+    query: &str,
+    format: RowFormat,
+    context: &Context,
+) -> Result<(), CliError> {
     let started = Instant::now();
     let explain = |error| CliError::from(lake.catalogue.explain(&error));
     let frame = lake.catalogue.query(query).await?;
+    let look = lineage::look(&frame)?;
     let mut batches = frame.execute_stream().await.map_err(explain)?;
     let mut writer = RowWriter::new(
         format,
@@ -103,6 +112,19 @@ async fn answer(lake: &OpenLake, query: &str, format: RowFormat, context: &Conte
     writer.finish()?;
     if format == RowFormat::Table {
         context.note(&format!("({}, {})", counted(count, "row"), duration(started.elapsed())));
+    }
+    if let Some(look) = look.filter(|_| count > 0) {
+        let shown = Shown { origin: "sql", query };
+        match ledger::record(lake, url, &look, shown).await {
+            Ok(0) => {}
+            Ok(effects) if format == RowFormat::Table => context.note(&format!(
+                "this was a look at {}; it is recorded in the table looks",
+                counted(effects as u64, "effect")
+            )),
+            Ok(_) => {}
+            // whoever may read only has his answer
+            Err(error) => context.note(&format!("this look could not be recorded: {error}")),
+        }
     }
     Ok(())
 }

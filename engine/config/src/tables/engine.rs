@@ -288,8 +288,7 @@ static PEEKING: Shape = Shape::new(
             Kind::SHARE,
             "0.005",
             "By what share of the planned information a distinct look grew.",
-        )
-        .without_effect(),
+        ),
         Key::default(
             "burnIn",
             Kind::Integer {

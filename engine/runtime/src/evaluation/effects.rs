@@ -93,11 +93,10 @@ pub fn effect_rows(
                 arms,
                 design: sample.design,
                 alpha: sample.alpha.unwrap_or(plan.signals.alpha),
-                tuning_n: sample
-                    .subjects_per_variant
-                    .map_or(TUNING_N, |subjects| (2 * subjects.max(1)) as f64),
+                tuning_n: sample.planned_pair().unwrap_or(TUNING_N),
                 power: sample.power,
                 minimum_effect: sample.minimum_effect,
+                planned_n: sample.planned_pair(),
             };
             rows.effect(at, &ledger.name, about, &row);
             written.push((key, is_binary));

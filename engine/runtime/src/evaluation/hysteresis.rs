@@ -84,7 +84,8 @@ impl SignalState {
         turns.extend(self.advance(at.saturating_sub(rules.every), rules));
         match verdict {
             Verdict::Clean => {
-                if let Some(open) = &mut self.open {
+                // what was clean before it was raised says nothing
+                if let Some(open) = self.open.as_mut().filter(|open| at >= open.raised_at) {
                     open.clean_from.get_or_insert(at);
                 }
             }

@@ -89,6 +89,25 @@ pub fn raised(signal: &str, severity: Severity, part: &str, data: &Evidence) -> 
             count("statistic"),
             count("subjects")
         ),
+        "peek.premature_significance" => {
+            let planned = match data.contains_key("plannedN") {
+                true => format!("at {} of the planned sample", share(number(data, "plannedShare"))),
+                false => "of an experiment without a planned sample".to_owned(),
+            };
+            format!(
+                "a result was read {planned} that looks significant and may well be chance{of}: read again and again, alpha {} does not \
+                 hold. Do not decide on it; wait for the planned sample, or read always-valid results",
+                plain(number(data, "threshold"))
+            )
+        }
+        "peek.early_stop" => format!(
+            "a decision ({}) followed within a day on a look at a result that was significant too early{of}: its error rate is not the \
+             planned one; treat it as unproven and measure again",
+            data.get("decision").and_then(Value::as_str).unwrap_or_default()
+        ),
+        "peek.no_plan" => "results are read, and no sample was planned: declare `plan` (subjectsPerVariant), or read always-valid results \
+                           only"
+            .to_owned(),
         other => format!("{other} ({}){of}", severity.name()),
     }
 }
@@ -109,6 +128,9 @@ pub fn resolved(signal: &str, part: &str, raised_at: &str) -> String {
         "data.late_dropped" => "records that come too late are few again",
         "traffic.none" => "exposures come again, or the experiment has ended",
         "variant.missing" => "the variant has subjects now",
+        "peek.premature_significance" => {
+            "the result is proven, or no longer looks significant, or has its planned sample"
+        }
         "variant.unknown" | "variant.leak" => "no further subjects came to the variant",
         _ => "it is no longer so",
     };

@@ -13,6 +13,7 @@ mod about;
 mod effects;
 mod hysteresis;
 mod ledger;
+mod looks;
 mod message;
 mod paths;
 mod rows;
@@ -29,9 +30,10 @@ use arrow::json::ArrayWriter;
 use arrow::record_batch::RecordBatch;
 use backplane_events::Severity;
 use backplane_queries::StandingQueries;
-use backplane_queries::evaluation::{EvaluationTable, SIGNALS, SignalQuery};
+use backplane_queries::evaluation::{EvaluationTable, PATHS, SIGNALS, SignalQuery};
 
 use crate::error::RuntimeError;
+use crate::ledger::LedgerRows;
 use crate::names::JobNames;
 use crate::plan::{ExperimentDefinition, Plan};
 use crate::snapshot::{ExperimentSnapshot, ShardEvaluation};
@@ -39,6 +41,7 @@ use about::{About, Part};
 use effects::{EffectKey, effect_rows};
 use hysteresis::{Rules, SignalState, Verdict};
 use ledger::{Changes, ExperimentLedger, SegmentKey};
+use looks::Looks;
 use message::Evidence;
 use paths::Paths;
 use rows::{EvaluationRows, thresholds};
@@ -74,6 +77,7 @@ pub struct Evaluations {
     /// For each row of [`EvaluationTable::Effects`]: its path, and whether the metric counts as Binary.
     effect_paths: Vec<(EffectKey, bool)>,
     paths: Paths,
+    looks: Looks,
     queries: StandingQueries,
     /// By index of the query.
     states: HashMap<(usize, About), SignalState>,
@@ -104,6 +108,7 @@ impl Evaluations {
             assignment_paths: Vec::new(),
             effect_paths: Vec::new(),
             paths: Paths::default(),
+            looks: Looks::default(),
             queries,
             states: HashMap::new(),
             watched_since: None,
@@ -164,6 +169,15 @@ impl Evaluations {
         }
         self.settled = self.settled.max(until);
         Ok(found)
+    }
+
+    /// Takes in what people have looked at and decided; it is judged with what waits.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Internal`] if the rows have not their tables' columns.
+    pub fn take_looks(&mut self, context: &EvaluationContext<'_>, rows: &LedgerRows) -> Result<(), RuntimeError> {
+        self.looks
+            .take_in(context, &rows.looks, &rows.decisions, &mut self.rows)
     }
 
     /// Whether anything waits to be judged.
@@ -235,6 +249,8 @@ impl Evaluations {
             EvaluationTable::Assignments,
             EvaluationTable::Experiments,
             EvaluationTable::Variants,
+            // before the effects, by which open signals of looks are judged anew
+            EvaluationTable::Looks,
             EvaluationTable::Effects,
         ] {
             let (batch, about) = self.rows.take(table)?;
@@ -242,12 +258,22 @@ impl Evaluations {
                 continue;
             }
             self.queries.put(table.name(), batch).map_err(RuntimeError::internal)?;
-            for (index, query) in SIGNALS.iter().enumerate().filter(|(_, query)| query.table == table) {
-                let result = self.queries.run(query.sql).map_err(RuntimeError::internal)?;
-                if query.has_path {
-                    self.observe_paths(table, &about, &result)?;
+            for (_, sql) in PATHS.iter().filter(|(over, _)| *over == table) {
+                let result = self.queries.run(sql).map_err(RuntimeError::internal)?;
+                self.observe_paths(table, &about, &result)?;
+            }
+            for (index, query) in SIGNALS.iter().enumerate() {
+                let sql = match query.still {
+                    Some(still) if table == EvaluationTable::Effects => still,
+                    _ if query.table == table => query.sql,
+                    _ => continue,
+                };
+                let is_judged = query.table == table || self.is_open(index);
+                if !is_judged {
+                    continue;
                 }
-                self.judge_query(context, (index, query), &about, &result, &mut found)?;
+                let result = self.queries.run(sql).map_err(RuntimeError::internal)?;
+                self.judge_query(context, (index, query), table, &about, &result, &mut found)?;
             }
         }
         self.assignment_paths.clear();
@@ -264,7 +290,12 @@ impl Evaluations {
         Ok(found)
     }
 
-    /// The e-values of a query go into the paths of what its rows are about.
+    fn is_open(&self, query: usize) -> bool {
+        let mut states = self.states.iter();
+        states.any(|((index, _), state)| *index == query && state.is_open())
+    }
+
+    /// The e-values of a table's rows go into the paths of what the rows are about.
     fn observe_paths(
         &mut self,
         table: EvaluationTable,
@@ -304,24 +335,36 @@ impl Evaluations {
         &mut self,
         context: &EvaluationContext<'_>,
         (index, query): (usize, &'static SignalQuery),
+        table: EvaluationTable,
         about: &[(i64, About)],
         result: &RecordBatch,
         found: &mut Vec<Signal>,
     ) -> Result<(), RuntimeError> {
         let mut raised = raised_rows(result)?;
         let rules = rules_of(context.plan, query);
-        for row in raised.keys() {
+        let is_raising = table == query.table;
+        let about_of = |about: &About| match query.of_experiment {
+            true => About::whole(about.experiment),
+            false => about.clone(),
+        };
+        for row in raised.keys().filter(|_| is_raising) {
             if let Some((_, about)) = about.get(*row) {
-                self.states.entry((index, about.clone())).or_default();
+                self.states.entry((index, about_of(about))).or_default();
             }
         }
         if self.states.is_empty() {
             return Ok(());
         }
         for (row, (at, about)) in about.iter().enumerate() {
+            let about = &about_of(about);
             let Some(state) = self.states.get_mut(&(index, about.clone())) else {
                 continue;
             };
+            // elsewhere than in its own table it is kept open or not, and never raised; in that of looks it is not closed
+            if (!is_raising && !state.is_open()) || (query.still.is_some() && is_raising && !raised.contains_key(&row))
+            {
+                continue;
+            }
             let is_over = |finding: &Finding| finding.holds_until.is_some_and(|until| until <= *at);
             let (verdict, evidence) = match raised.remove(&row).filter(|finding| !is_over(finding)) {
                 Some(finding) => (
@@ -374,8 +417,7 @@ fn rules_of(plan: &Plan, query: &SignalQuery) -> Rules {
     Rules {
         every: plan.evaluate_every,
         resolve_after: plan.signals.resolve_after,
-        // a sample that was reached stays reached
-        closes: !query.signal.starts_with("sample."),
+        closes: query.closes,
     }
 }
 

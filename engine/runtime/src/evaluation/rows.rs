@@ -121,6 +121,33 @@ pub struct EffectRow<'a> {
     pub power: f64,
     /// The planned minimal effect.
     pub minimum_effect: Option<f64>,
+    /// The planned total of the two variants.
+    pub planned_n: Option<f64>,
+}
+
+/// A look at a metric in two variants; see [`EvaluationTable::Looks`].
+#[derive(Debug, Clone)]
+pub struct LookRow<'a> {
+    /// The metric.
+    pub metric: &'a str,
+    /// The two variants as one text.
+    pub pair: &'a str,
+    /// The design of the experiment.
+    pub design: &'a str,
+    /// The type I error.
+    pub alpha: f64,
+    /// The planned total of the two variants.
+    pub planned_n: Option<f64>,
+    /// Subjects of the control and of the treatment.
+    pub n: [i64; 2],
+    /// The effect's standard error, its p-value, and the always-valid test's greatest logarithm of an e-value.
+    pub evidence: [Option<f64>; 3],
+    /// How many looks there were so far.
+    pub looks: i64,
+    /// How many of them told something new.
+    pub distinct_looks: i64,
+    /// What was decided within a day of it.
+    pub decision: Option<&'a str>,
 }
 
 /// The columns that all tables begin with, and what each row is about.
@@ -198,6 +225,19 @@ struct EffectRows {
     design: StringBuilder,
     reals: [Float64Builder; 3],
     minimum_effect: Float64Builder,
+    planned_n: Float64Builder,
+}
+
+#[derive(Debug, Default)]
+struct LookRows {
+    head: Head,
+    texts: [StringBuilder; 3],
+    alpha: Float64Builder,
+    planned_n: Float64Builder,
+    n: [Int64Builder; 2],
+    evidence: [Float64Builder; 3],
+    counts: [Int64Builder; 2],
+    decision: StringBuilder,
 }
 
 /// Rows of all tables.
@@ -207,6 +247,7 @@ pub struct EvaluationRows {
     experiments: ExperimentRows,
     variants: VariantRows,
     effects: EffectRows,
+    looks: LookRows,
 }
 
 /// The rows of one table, and what each is about: (evaluation, subject of the row).
@@ -221,6 +262,7 @@ impl EvaluationRows {
             &self.experiments.head,
             &self.variants.head,
             &self.effects.head,
+            &self.looks.head,
         ];
         heads.iter().map(|head| head.rows.len()).sum()
     }
@@ -328,6 +370,24 @@ impl EvaluationRows {
             builder.append_value(value);
         }
         rows.minimum_effect.append_option(row.minimum_effect);
+        rows.planned_n.append_option(row.planned_n);
+    }
+
+    /// Adds a row of [`EvaluationTable::Looks`].
+    pub fn look(&mut self, at: i64, experiment: &str, about: About, row: &LookRow<'_>) {
+        let rows = &mut self.looks;
+        rows.head.push(at, experiment, about);
+        for (builder, text) in rows.texts.iter_mut().zip([row.metric, row.pair, row.design]) {
+            builder.append_value(text);
+        }
+        rows.alpha.append_value(row.alpha);
+        rows.planned_n.append_option(row.planned_n);
+        append(&mut rows.n, row.n);
+        for (builder, value) in rows.evidence.iter_mut().zip(row.evidence) {
+            builder.append_option(value);
+        }
+        append(&mut rows.counts, [row.looks, row.distinct_looks]);
+        rows.decision.append_option(row.decision);
     }
 
     /// Takes the rows of a table out.
@@ -340,6 +400,7 @@ impl EvaluationRows {
             EvaluationTable::Experiments => self.experiments.take(),
             EvaluationTable::Variants => self.variants.take(),
             EvaluationTable::Effects => self.effects.take(),
+            EvaluationTable::Looks => self.looks.take(),
             EvaluationTable::Thresholds => (Vec::new(), Vec::new()),
         };
         let schema = table.schema();
@@ -411,6 +472,25 @@ impl EffectRows {
         columns.push(Arc::new(self.design.finish()));
         columns.extend(self.reals.iter_mut().map(|reals| Arc::new(reals.finish()) as ArrayRef));
         columns.push(Arc::new(self.minimum_effect.finish()));
+        columns.push(Arc::new(self.planned_n.finish()));
+        (columns, std::mem::take(&mut self.head.rows))
+    }
+}
+
+impl LookRows {
+    fn take(&mut self) -> Taken {
+        let mut columns = self.head.finish();
+        columns.extend(self.texts.iter_mut().map(|texts| Arc::new(texts.finish()) as ArrayRef));
+        columns.push(Arc::new(self.alpha.finish()));
+        columns.push(Arc::new(self.planned_n.finish()));
+        columns.extend(finished(&mut self.n));
+        columns.extend(
+            self.evidence
+                .iter_mut()
+                .map(|reals| Arc::new(reals.finish()) as ArrayRef),
+        );
+        columns.extend(finished(&mut self.counts));
+        columns.push(Arc::new(self.decision.finish()));
         (columns, std::mem::take(&mut self.head.rows))
     }
 }

@@ -59,6 +59,33 @@ impl Job {
         self.judge()
     }
 
+    /// Judges looks and decisions that have come since, and all else that waits.
+    pub(super) fn follow_ledger(&mut self) -> Result<(), RuntimeError> {
+        let rows = match &mut self.ledger {
+            Some(ledger) => ledger.poll()?,
+            None => None,
+        };
+        if let Some(rows) = rows {
+            let context = EvaluationContext {
+                plan: &self.plan,
+                definitions: &self.definitions,
+                names: &self.names,
+            };
+            self.evaluations.take_looks(&context, &rows)?;
+        }
+        self.judge()
+    }
+
+    /// Judges the looks and decisions that came after the last event, in an epoch of their own.
+    ///
+    /// # Errors
+    /// The ledger cannot be read, or a sink failed.
+    pub fn follow_up(&mut self) -> Result<(), RuntimeError> {
+        self.follow_ledger()?;
+        self.outlets.commit()?;
+        Ok(())
+    }
+
     /// Judges what waits.
     pub(super) fn judge(&mut self) -> Result<(), RuntimeError> {
         if !self.evaluations.are_waiting() {

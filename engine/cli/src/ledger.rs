@@ -1,0 +1,195 @@
+//! The look ledger in lakes: written by whoever shows results to a person, read by jobs.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::compute::concat_batches;
+use arrow::datatypes::{DataType, Schema};
+use backplane_config::{Config, SinkKind, SourceKind, StorageUrl};
+use backplane_connector_api::{ConnectorError, Epoch, Output, Sink as _};
+use backplane_events::Table;
+use backplane_lake::{LakeOptions, LakeSink};
+use backplane_queries::evaluation::LOOK_NUMBERS;
+use backplane_queries::lineage::Look;
+use backplane_runtime::{Ledger, LedgerRows, RuntimeError};
+use chrono::Utc;
+use datafusion::prelude::{col, lit};
+use uuid::Uuid;
+
+use crate::exit::CliError;
+use crate::lakes::{self, OpenLake};
+
+/// By what name errors call the ledger.
+const LEDGER: &str = "the look ledger";
+
+/// Who shows results to a person: a command.
+#[derive(Debug, Clone, Copy)]
+pub struct Shown<'a> {
+    /// `sql`, `report` or `demo`.
+    pub origin: &'static str,
+    /// What was asked.
+    pub query: &'a str,
+}
+
+/// Records a look at results of a lake: a row for each metric of each treatment that it showed, with the numbers of now. Gives how many.
+///
+/// # Errors
+/// The lake cannot be read, or not be written.
+pub async fn record(lake: &OpenLake, url: &StorageUrl, look: &Look, shown: Shown<'_>) -> Result<usize, CliError> {
+    let explain = |error| CliError::from(lake.catalogue.explain(&error));
+    let mut frame = lake.catalogue.query(LOOK_NUMBERS).await?;
+    for (column, names) in [("experiment", &look.experiments), ("metric", &look.metrics)] {
+        if let Some(names) = names {
+            let names = names.iter().map(|name| lit(name.as_str())).collect();
+            frame = frame.filter(col(column).in_list(names, false)).map_err(explain)?;
+        }
+    }
+    let empty = Arc::new(frame.schema().as_arrow().clone());
+    let batches = frame.collect().await.map_err(explain)?;
+    let of_numbers = batches.first().map_or(empty, RecordBatch::schema);
+    let numbers = concat_batches(&of_numbers, &batches).map_err(CliError::internal)?;
+    let count = numbers.num_rows();
+    if count == 0 {
+        return Ok(0);
+    }
+    let same = |text: &str| Arc::new(StringArray::from(vec![text; count])) as ArrayRef;
+    let ids: Vec<String> = (0..count).map(|_| Uuid::new_v4().to_string()).collect();
+    let hash = Uuid::new_v5(&Uuid::NAMESPACE_OID, shown.query.as_bytes())
+        .simple()
+        .to_string();
+    let schema = Table::Looks.schema();
+    let columns = schema.fields().iter().map(|field| {
+        let column = match field.name().as_str() {
+            "look_id" => Arc::new(StringArray::from(ids.clone())) as ArrayRef,
+            "time" => now(count),
+            "principal" => same(&principal()),
+            "origin" => same(shown.origin),
+            "query_hash" => same(&hash),
+            name => {
+                let column = numbers.column_by_name(name);
+                column
+                    .cloned()
+                    .ok_or_else(|| CliError::internal(format!("a look has no {name}")))?
+            }
+        };
+        arrow::compute::cast(&column, field.data_type()).map_err(CliError::internal)
+    });
+    let columns = columns.collect::<Result<Vec<_>, _>>()?;
+    let rows = RecordBatch::try_new(schema, columns).map_err(CliError::internal)?;
+    append(url, Table::Looks, rows)?;
+    Ok(count)
+}
+
+/// Records a decision on an experiment.
+///
+/// # Errors
+/// The lake cannot be written.
+pub fn decide(url: &StorageUrl, experiment: &str, decision: &str, detail: Option<&str>) -> Result<(), CliError> {
+    let text = |text: Option<&str>| Arc::new(StringArray::from(vec![text])) as ArrayRef;
+    let columns = vec![
+        now(1),
+        text(Some(&principal())),
+        text(Some(experiment)),
+        text(Some(decision)),
+        text(detail),
+    ];
+    let rows = RecordBatch::try_new(Table::Decisions.schema(), columns).map_err(CliError::internal)?;
+    append(url, Table::Decisions, rows)
+}
+
+fn now(count: usize) -> ArrayRef {
+    let now = Utc::now().timestamp_micros();
+    Arc::new(TimestampMicrosecondArray::from_value(now, count).with_timezone("UTC"))
+}
+
+/// Who is at the terminal.
+fn principal() -> String {
+    ["USER", "LOGNAME", "USERNAME"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()))
+        .unwrap_or_else(|| "unknown".to_owned())
+}
+
+/// Appends rows to a table of a lake, in one commit.
+fn append(url: &StorageUrl, table: Table, batch: RecordBatch) -> Result<(), CliError> {
+    let mut sink = LakeSink::new(LEDGER, "ledger", &LakeOptions::at(url.as_str()))?;
+    sink.accept(&Output::Rows { table, batch })?;
+    let epoch = Epoch(1);
+    let effect = sink.prepare(epoch)?;
+    sink.publish(epoch, &effect)?;
+    Ok(())
+}
+
+/// The ledgers of all lakes that a job reads or writes.
+pub struct LakeLedger {
+    urls: Vec<StorageUrl>,
+}
+
+impl LakeLedger {
+    /// Those of a configuration.
+    pub fn of_config(config: &Config) -> Self {
+        let written = config.engine.sinks.iter().filter_map(|sink| match &sink.kind {
+            SinkKind::Lake(lake) => Some(&lake.url),
+            _ => None,
+        });
+        let read = config.engine.sources.iter().filter_map(|source| match &source.kind {
+            SourceKind::Lake(lake) => Some(&lake.url),
+            _ => None,
+        });
+        let mut urls: Vec<StorageUrl> = Vec::new();
+        for url in written.chain(read) {
+            if !urls.contains(url) {
+                urls.push(url.clone());
+            }
+        }
+        LakeLedger { urls }
+    }
+}
+
+impl Ledger for LakeLedger {
+    fn poll(&mut self) -> Result<Option<LedgerRows>, RuntimeError> {
+        let mut looks = Vec::new();
+        let mut decisions = Vec::new();
+        for url in self.urls.iter().filter(|url| may_have_ledger(url)) {
+            let tables = [Table::Looks, Table::Decisions];
+            let mut rows = lakes::rows_of(url, &tables)
+                .map_err(|error| ConnectorError::internal(LEDGER, error))?
+                .into_iter();
+            looks.extend(rows.next());
+            decisions.extend(rows.next());
+        }
+        if looks.iter().chain(&decisions).all(|batch| batch.num_rows() == 0) {
+            return Ok(None);
+        }
+        let together = |table: Table, batches: &[RecordBatch]| {
+            let schema = batches.first().map_or_else(|| table.schema(), RecordBatch::schema);
+            concat_batches(&schema, batches)
+        };
+        Ok(Some(LedgerRows {
+            looks: together(Table::Looks, &looks)?,
+            decisions: together(Table::Decisions, &decisions)?,
+        }))
+    }
+}
+
+/// Whether anybody has written to the ledger of a lake; of one that is no local folder that is found out by reading it.
+fn may_have_ledger(url: &StorageUrl) -> bool {
+    let has = |folder: &Path, table: Table| folder.join(table.name()).is_dir();
+    url.local_path()
+        .is_none_or(|folder| has(&folder, Table::Looks) || has(&folder, Table::Decisions))
+}
+
+/// The columns of a table as they are in memory, whatever a reader has made of them.
+pub fn in_memory_types(table: Table, batch: &RecordBatch) -> Result<RecordBatch, CliError> {
+    let schema: Arc<Schema> = table.schema();
+    let columns = schema.fields().iter().map(|field| {
+        let column = batch.column_by_name(field.name());
+        let column =
+            column.ok_or_else(|| CliError::internal(format!("{} has no column {}", table.name(), field.name())))?;
+        let data_type: &DataType = field.data_type();
+        arrow::compute::cast(column, data_type).map_err(CliError::internal)
+    });
+    let columns = columns.collect::<Result<Vec<_>, _>>()?;
+    RecordBatch::try_new(schema, columns).map_err(CliError::internal)
+}

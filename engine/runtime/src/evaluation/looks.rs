@@ -1,0 +1,245 @@
+//! The look ledger as a job sees it: which looks there were, which told something new, and what was decided after them.
+//!
+//! A look is judged from its own row, and dated by its watermark; when it was made, and whether a job ran then, does not matter.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType};
+
+use super::EvaluationContext;
+use super::about::{About, Part};
+use super::rows::{EvaluationRows, LookRow};
+use crate::error::RuntimeError;
+
+/// How long after a look a decision still follows from it, microseconds of wall-clock time.
+const DECISION_WITHIN: i64 = 24 * 3_600 * 1_000_000;
+
+/// A look at the results of a metric in two variants.
+#[derive(Debug, Clone)]
+struct Look {
+    /// Wall-clock time, microseconds.
+    time: i64,
+    experiment: u32,
+    metric: u32,
+    pair: Arc<str>,
+    watermark: i64,
+    n: [i64; 2],
+    standard_error: Option<f64>,
+    p_value: Option<f64>,
+    log_e: Option<f64>,
+    looks: i64,
+    distinct_looks: i64,
+    /// Whether a decision after it was judged.
+    is_decided: bool,
+}
+
+#[derive(Debug, Clone)]
+struct Decision {
+    time: i64,
+    experiment: u32,
+    decision: String,
+}
+
+/// What is known of the looks at one effect.
+#[derive(Debug, Clone, Copy, Default)]
+struct Seen {
+    looks: i64,
+    distinct: i64,
+    /// The information of the last distinct look, 1 / squared standard error.
+    information: f64,
+}
+
+/// The looks and decisions so far.
+#[derive(Debug, Default)]
+pub struct Looks {
+    ids: HashSet<String>,
+    decision_ids: HashSet<String>,
+    looks: Vec<Look>,
+    decisions: Vec<Decision>,
+    seen: BTreeMap<(u32, u32, Arc<str>), Seen>,
+}
+
+impl Looks {
+    /// Takes rows of `looks` and `decisions` in, also such as were taken in before, and adds what is to be judged to `rows`.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Internal`] if the rows have not their tables' columns.
+    pub fn take_in(
+        &mut self,
+        context: &EvaluationContext<'_>,
+        looks: &RecordBatch,
+        decisions: &RecordBatch,
+        rows: &mut EvaluationRows,
+    ) -> Result<(), RuntimeError> {
+        let first_new = self.looks.len();
+        self.read_looks(context, looks)?;
+        self.read_decisions(context, decisions)?;
+        for (index, look) in self.looks.iter_mut().enumerate() {
+            let decision = self.decisions.iter().find(|decision| {
+                let after = decision.time.saturating_sub(look.time);
+                decision.experiment == look.experiment && (0..=DECISION_WITHIN).contains(&after)
+            });
+            let is_news = decision.is_some() && !look.is_decided;
+            if index < first_new && !is_news {
+                continue;
+            }
+            look.is_decided = decision.is_some();
+            push(context, look, decision.map(|decision| decision.decision.as_str()), rows);
+        }
+        Ok(())
+    }
+
+    fn read_looks(&mut self, context: &EvaluationContext<'_>, batch: &RecordBatch) -> Result<(), RuntimeError> {
+        let (ids, experiments) = (texts(batch, "look_id")?, texts(batch, "experiment")?);
+        let (metrics, pairs) = (texts(batch, "metric")?, texts(batch, "pair")?);
+        let (times, watermarks) = (times(batch, "time")?, times(batch, "watermark")?);
+        let (n_control, n_treatment) = (integers(batch, "n_control")?, integers(batch, "n_treatment")?);
+        let reals = ["standard_error", "p_value", "log_e"].map(|name| reals(batch, name));
+        let [standard_errors, p_values, log_e] = reals;
+        let (standard_errors, p_values, log_e) = (standard_errors?, p_values?, log_e?);
+        let mut order: Vec<usize> = (0..batch.num_rows()).collect();
+        order.sort_by_key(|row| (times.value(*row), ids.value(*row)));
+        for row in order {
+            let names = context.names;
+            let (Some(experiment), Some(metric)) = (
+                names.experiments.find(experiments.value(row)),
+                names.metrics.find(metrics.value(row)),
+            ) else {
+                continue;
+            };
+            // a look at nothing, before there were results
+            if watermarks.is_null(row) || !self.ids.insert(ids.value(row).to_owned()) {
+                continue;
+            }
+            let real = |column: &Float64Array| column.is_valid(row).then(|| column.value(row));
+            let mut look = Look {
+                time: times.value(row),
+                experiment,
+                metric,
+                pair: Arc::from(pairs.value(row)),
+                watermark: watermarks.value(row),
+                n: [n_control.value(row), n_treatment.value(row)],
+                standard_error: real(&standard_errors),
+                p_value: real(&p_values),
+                log_e: real(&log_e),
+                looks: 0,
+                distinct_looks: 0,
+                is_decided: false,
+            };
+            self.count(context, &mut look);
+            self.looks.push(look);
+        }
+        Ok(())
+    }
+
+    /// Counts a look, and whether it is a distinct one: the information has grown by a share of what is planned.
+    fn count(&mut self, context: &EvaluationContext<'_>, look: &mut Look) {
+        let key = (look.experiment, look.metric, Arc::clone(&look.pair));
+        let seen = self.seen.entry(key).or_default();
+        seen.looks += 1;
+        let total: i64 = look.n.iter().sum();
+        let information = look
+            .standard_error
+            .filter(|error| *error > 0.0)
+            .map(|error| 1.0 / (error * error));
+        if let Some(information) = information {
+            let plan = context.plan.experiments.get(look.experiment as usize);
+            let planned_n = plan.and_then(|plan| plan.sample.planned_pair());
+            // at the planned sample with the variance of now; without a plan, relative to the information now
+            let planned = planned_n.map_or(information, |planned| information * planned / (total.max(1) as f64));
+            if seen.distinct == 0 || information - seen.information >= context.plan.signals.distinct_look * planned {
+                seen.distinct += 1;
+                seen.information = information;
+            }
+        }
+        (look.looks, look.distinct_looks) = (seen.looks, seen.distinct);
+    }
+
+    fn read_decisions(&mut self, context: &EvaluationContext<'_>, batch: &RecordBatch) -> Result<(), RuntimeError> {
+        let (experiments, decisions) = (texts(batch, "experiment")?, texts(batch, "decision")?);
+        let (principals, times) = (texts(batch, "principal")?, times(batch, "time")?);
+        for row in 0..batch.num_rows() {
+            let id = format!(
+                "{}|{}|{}|{}",
+                times.value(row),
+                principals.value(row),
+                experiments.value(row),
+                decisions.value(row)
+            );
+            let Some(experiment) = context.names.experiments.find(experiments.value(row)) else {
+                continue;
+            };
+            if self.decision_ids.insert(id) {
+                self.decisions.push(Decision {
+                    time: times.value(row),
+                    experiment,
+                    decision: decisions.value(row).to_owned(),
+                });
+            }
+        }
+        self.decisions.sort_by_key(|decision| decision.time);
+        Ok(())
+    }
+}
+
+fn push(context: &EvaluationContext<'_>, look: &Look, decision: Option<&str>, rows: &mut EvaluationRows) {
+    let plan = context.plan.experiments.get(look.experiment as usize);
+    let sample = plan.map(|plan| plan.sample.clone()).unwrap_or_default();
+    let about = About {
+        experiment: look.experiment,
+        part: Part::Effect {
+            metric: look.metric,
+            pair: Arc::clone(&look.pair),
+        },
+    };
+    let row = LookRow {
+        metric: context.names.metrics.name(look.metric),
+        pair: &look.pair,
+        design: sample.design,
+        alpha: sample.alpha.unwrap_or(context.plan.signals.alpha),
+        planned_n: sample.planned_pair(),
+        n: look.n,
+        evidence: [look.standard_error, look.p_value, look.log_e],
+        looks: look.looks,
+        distinct_looks: look.distinct_looks,
+        decision,
+    };
+    rows.look(
+        look.watermark,
+        context.names.experiments.name(look.experiment),
+        about,
+        &row,
+    );
+}
+
+fn column(batch: &RecordBatch, name: &str, data_type: &DataType) -> Result<Arc<dyn Array>, RuntimeError> {
+    let column = batch.column_by_name(name);
+    let column = column.ok_or_else(|| RuntimeError::internal(format!("the ledger has no column {name}")))?;
+    Ok(cast(column, data_type)?)
+}
+
+fn texts(batch: &RecordBatch, name: &str) -> Result<StringArray, RuntimeError> {
+    Ok(column(batch, name, &DataType::Utf8)?.as_string::<i32>().clone())
+}
+
+fn integers(batch: &RecordBatch, name: &str) -> Result<Int64Array, RuntimeError> {
+    Ok(column(batch, name, &DataType::Int64)?
+        .as_primitive::<Int64Type>()
+        .clone())
+}
+
+fn reals(batch: &RecordBatch, name: &str) -> Result<Float64Array, RuntimeError> {
+    Ok(column(batch, name, &DataType::Float64)?
+        .as_primitive::<Float64Type>()
+        .clone())
+}
+
+fn times(batch: &RecordBatch, name: &str) -> Result<TimestampMicrosecondArray, RuntimeError> {
+    let micros = DataType::Timestamp(TimeUnit::Microsecond, Some(Arc::from("UTC")));
+    Ok(column(batch, name, &micros)?
+        .as_primitive::<TimestampMicrosecondType>()
+        .clone())
+}

@@ -1,0 +1,41 @@
+-- What a look sees now of each metric in each treatment, against the control: all outcomes so far, Welch's p-value, and the evidence of the
+-- always-valid test, which rests on matured subjects only. A ratio's units are those of the delta method.
+with
+arms as (
+  select experiment, metric, variant, subjects as n, matured_subjects,
+         case when mean_y is null then mean when mean_y <> 0 then mean / mean_y end as mean,
+         case when mean_y is null then m2
+              when mean_y <> 0 then greatest((m2 - 2 * (mean / mean_y) * c + (mean / mean_y) * (mean / mean_y) * m2_y)
+                                             / (mean_y * mean_y), 0) end as m2
+  from metric_stats
+  where window_name = 'cumulative' and segment is null
+),
+controls as (
+  select a.experiment,
+         coalesce(max(e.control), max(case when a.variant = 'control' then a.variant end), min(a.variant)) as control
+  from arms a left join experiments e on e.experiment = a.experiment
+  group by a.experiment
+),
+paths as (
+  select experiment, metric, pair, log_e_max as log_e,
+         row_number() over (partition by experiment, metric, pair order by watermark desc) as age
+  from effect_path
+),
+watermarks as (
+  select experiment, max(watermark) as watermark from assignment_path where segment is null group by 1
+),
+compared as (
+  select t.experiment, t.metric, concat(t.variant, ' vs ', c.variant) as pair, w.watermark,
+         c.n as n_control, t.n as n_treatment, c.matured_subjects + t.matured_subjects as matured_n,
+         welch(c.n, c.mean, c.m2, t.n, t.mean, t.m2) as test
+  from controls
+  join arms c on c.experiment = controls.experiment and c.variant = controls.control
+  join arms t on t.experiment = c.experiment and t.metric = c.metric and t.variant <> c.variant
+  left join watermarks w on w.experiment = c.experiment
+)
+select compared.experiment, compared.metric, compared.pair, watermark, n_control, n_treatment, matured_n,
+       test['standard_error'] as standard_error, test['p_value'] as p_value, paths.log_e
+from compared
+left join paths on paths.experiment = compared.experiment and paths.metric = compared.metric and paths.pair = compared.pair
+                and paths.age = 1
+order by 1, 2, 3

@@ -1,0 +1,16 @@
+-- Whether a premature significance is still one, by matured subjects: it is over when the anytime-valid test finds the effect, when it is
+-- not significant any more, or when the planned sample is there. Raises nothing by itself: nobody has looked.
+with
+tested as (
+  select *,
+         welch(n_control, mean_control, m2_control, n_treatment, mean_treatment, m2_treatment, alpha)['p_value'] as p_value,
+         always_valid(n_control, mean_control, m2_control, n_treatment, mean_treatment, m2_treatment,
+                      alpha, tuning_n, 'absolute')['log_e'] as log_e
+  from evaluated_effects
+)
+select "row", watermark, experiment, metric, pair,
+       'Warning' as severity,
+       p_value as statistic,
+       alpha as threshold
+from tested
+where p_value < alpha and log_e < -ln(alpha) and (planned_n is null or n_control + n_treatment < planned_n)
