@@ -1,5 +1,5 @@
 -- The statistics of each metric in a treatment and in its control, the experiment to date: over all subjects, and over those whose
--- attribution window has closed.
+-- attribution window has closed. `n` are the units of the metric, `subjects` the analysis population of the variant.
 --
 -- Of a ratio of means R = x / y they are those of the delta method's linearisation: the mean R, and the squared deviations
 -- (m2 of x - 2 R c + R² m2 of y) / y², so that every test takes them as it takes a mean. They are null where y is 0.
@@ -39,15 +39,27 @@ arms as (
   from parts
   group by 1, 2, 3
   having max(n) filter (where not matured) is not null
+),
+sized as (
+  select arms.*, comparisons.control, design, alpha, planned, coalesce(counts.subjects, 0) as subjects
+  from arms
+  join analysis.comparisons comparisons on comparisons.experiment = arms.experiment and comparisons.variant = arms.variant
+  left join assignment_counts counts
+    on  counts.experiment = arms.experiment
+    and counts.variant = arms.variant
+    and counts.window_name = 'cumulative'
+    and counts.segment is null
+),
+compared as (
+  select *, variant || ' vs ' || control as pair,
+         max(subjects) filter (where variant = control) over of_metric as subjects_control,
+         max(n) filter (where variant = control) over of_metric as n_control,
+         max(mean) filter (where variant = control) over of_metric as mean_control,
+         max(m2) filter (where variant = control) over of_metric as m2_control,
+         max(matured_n) filter (where variant = control) over of_metric as matured_n_control,
+         max(matured_mean) filter (where variant = control) over of_metric as matured_mean_control,
+         max(matured_m2) filter (where variant = control) over of_metric as matured_m2_control
+  from sized
+  window of_metric as (partition by experiment, metric)
 )
-select comparisons.*, control.metric,
-       control.n as n_control, control.mean as mean_control, control.m2 as m2_control,
-       treatment.n, treatment.mean, treatment.m2,
-       control.matured_n as matured_n_control, control.matured_mean as matured_mean_control, control.matured_m2 as matured_m2_control,
-       treatment.matured_n, treatment.matured_mean, treatment.matured_m2
-from analysis.comparisons comparisons
-join arms control on control.experiment = comparisons.experiment and control.variant = comparisons.control
-join arms treatment
-  on  treatment.experiment = comparisons.experiment
-  and treatment.variant = comparisons.variant
-  and treatment.metric = control.metric
+select * from compared where variant <> control and n_control is not null

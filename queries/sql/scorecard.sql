@@ -23,43 +23,37 @@ paths as (
   where recency = 1
   group by 1, 2, 3
 ),
-subjects as (
-  select experiment, variant, subjects from assignment_counts where window_name = 'cumulative' and segment is null
-),
 looked as (
   select experiment, metric, pair, count(distinct look_id) as looks from looks group by 1, 2, 3
 ),
 latest_metrics as (
   select *, rank() over (partition by experiment order by since desc) as recency from metrics
 ),
-roles as (
-  select distinct experiment, metric, role from latest_metrics where recency = 1
-),
--- An experiment judges by the metrics that it lists; where nobody declared any, by all that came.
-listing as (
-  select experiment from roles group by 1
+-- an experiment judges by the metrics that it lists; where nobody declared any, by all that came
+listed as (
+  select experiment, array_agg(metric order by metric) as metrics, array_agg(role order by metric) as roles
+  from latest_metrics
+  where recency = 1
+  group by 1
 ),
 tested as (
   select effects.*,
-         case when own.role is not null then own.role
-              when lists.experiment is null and general.role is not null then general.role
-              when lists.experiment is null and general_lists.experiment is null then 'goal'
-              else 'secondary' end as role,
+         case when own.metrics is not null
+              then coalesce(own.roles[cast(array_position(own.metrics, effects.metric) as bigint)], 'secondary')
+              when general.metrics is not null
+              then coalesce(general.roles[cast(array_position(general.metrics, effects.metric) as bigint)], 'secondary')
+              else 'goal' end as role,
          welch(n_control, mean_control, m2_control, n, mean, m2, alpha) as fixed,
          relative_lift(n_control, mean_control, m2_control, n, mean, m2, alpha) as relative,
          case when paths.log_e_max is not null then exp(-greatest(paths.log_e_max, 0)) end as always_valid_p,
-         (of_control.subjects + of_treatment.subjects) / planned as planned_share,
+         (subjects_control + effects.subjects) / planned as planned_share,
          coalesce(looks, 0) as looks,
          coalesce(evidence.verdict, 'not_evaluated') as srm
   from effects
-  left join roles own on own.experiment = effects.experiment and own.metric = effects.metric
-  left join listing lists on lists.experiment = effects.experiment
-  left join (select * from roles where experiment = '*') general on general.metric = effects.metric
-  left join (select * from listing where experiment = '*') general_lists on true
+  left join listed own on own.experiment = effects.experiment
+  left join (select * from listed where experiment = '*') general on true
   left join paths on paths.experiment = effects.experiment and paths.metric = effects.metric and paths.pair = effects.pair
   left join looked on looked.experiment = effects.experiment and looked.metric = effects.metric and looked.pair = effects.pair
-  left join subjects of_control on of_control.experiment = effects.experiment and of_control.variant = effects.control
-  left join subjects of_treatment on of_treatment.experiment = effects.experiment and of_treatment.variant = effects.variant
   left join (select * from analysis.assignment_evidence where segment is null) evidence on evidence.experiment = effects.experiment
 ),
 -- The family of Holm's adjustment: goal metrics by treatments. What the sequence does not know yet counts as 1, what a fixed test cannot

@@ -17,7 +17,7 @@
 //! | view | says |
 //! |---|---|
 //! | `variant_shares`, `assignment_evidence` | the share of each variant in each allocation epoch, and where the anytime-valid test of it stands |
-//! | `comparisons`, `effects` | each treatment with its control, and the statistics of the metrics in both |
+//! | `comparisons`, `effects` | each variant with the control, and the statistics of each metric in a treatment and in its control |
 //!
 //! Those that people ask for first, [`BESIDE_TABLES`], stand under their names beside the tables:
 //!
