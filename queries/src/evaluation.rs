@@ -237,8 +237,9 @@ pub struct SignalQuery {
     pub table: EvaluationTable,
     /// The text of its file in `sql/signals/`.
     pub sql: &'static str,
-    /// Where a signal that is open is judged anew: a query over [`EvaluationTable::Effects`] that gives the rows for which it still holds.
-    pub still: Option<&'static str>,
+    /// Where a signal that is open holds longer than it would be raised anew: the table by which it is judged then, and a query over it that
+    /// gives the rows for which it still holds.
+    pub still: Option<(EvaluationTable, &'static str)>,
     /// Whether it is about the experiment as a whole, whatever its rows are about.
     pub of_experiment: bool,
     /// Whether it is closed at all: what was reached or done stays so.
@@ -274,8 +275,8 @@ impl SignalQuery {
         self
     }
 
-    const fn while_still(mut self, sql: &'static str) -> Self {
-        self.still = Some(sql);
+    const fn while_still(mut self, table: EvaluationTable, sql: &'static str) -> Self {
+        self.still = Some((table, sql));
         self
     }
 }
@@ -284,7 +285,7 @@ use EvaluationTable as Over;
 
 /// All signal queries.
 pub const SIGNALS: &[SignalQuery] = &[
-    signal("srm", Over::Assignments, file!("srm")),
+    signal("srm", Over::Assignments, file!("srm")).while_still(Over::Assignments, file!("srm_still")),
     signal("sequential.boundary", Over::Effects, file!("sequential_boundary")),
     signal("sample.power", Over::Effects, file!("sample_power")).that_stays(),
     signal("sample.minimum", Over::Experiments, file!("sample_minimum")).that_stays(),
@@ -309,7 +310,7 @@ pub const SIGNALS: &[SignalQuery] = &[
         Over::Looks,
         file!("peek_premature_significance"),
     )
-    .while_still(file!("peek_still_premature")),
+    .while_still(Over::Effects, file!("peek_still_premature")),
     signal("peek.early_stop", Over::Looks, file!("peek_early_stop")).that_stays(),
     signal("peek.no_plan", Over::Looks, file!("peek_no_plan"))
         .of_experiment()

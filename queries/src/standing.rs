@@ -200,7 +200,7 @@ mod tests {
                     query.signal
                 );
             }
-            if let Some(still) = query.still {
+            if let Some((_, still)) = query.still {
                 assert!(queries.run(still).unwrap().column_by_name("severity").is_some());
             }
             assert!(by_name.insert(query.signal, query.sql).is_none());

@@ -74,6 +74,8 @@ pub enum Command {
     Export(ExportArgs),
     /// Run the events of a lake through a job
     Replay(ReplayArgs),
+    /// Show what is known of an experiment, and what may be concluded
+    Report(ReportArgs),
     /// Record a decision on an experiment: stopped, shipped, or its allocation changed
     Decide(DecideArgs),
     /// Look at the configuration
@@ -274,6 +276,35 @@ pub struct ReplayArgs {
     /// Overrides.
     #[command(flatten)]
     pub overrides: OverrideArgs,
+}
+
+/// Arguments of `report`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  backplane report one-click-checkout --lake backplane-demo/lake --format markdown > report.md"
+)]
+pub struct ReportArgs {
+    /// The experiment
+    #[arg(value_name = "EXPERIMENT")]
+    pub experiment: String,
+    /// The lake: a path or file:///path
+    #[arg(long, value_name = "URL")]
+    pub lake: Option<String>,
+    /// A configuration, whose lake is asked
+    #[arg(short, long, value_name = "CONFIG")]
+    pub config: Option<PathBuf>,
+    /// How it is written
+    #[arg(long, value_enum, default_value_t = ReportFormat::Terminal)]
+    pub format: ReportFormat,
+}
+
+/// How a report is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// For a terminal
+    Terminal,
+    /// For documents and pull requests
+    Markdown,
 }
 
 /// Arguments of `decide`.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::io;
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use arrow::array::{AsArray, RecordBatch};
@@ -70,6 +71,40 @@ impl OpenLake {
     pub fn wait_for<T>(&self, work: impl Future<Output = T>) -> T {
         self.runtime.block_on(work)
     }
+}
+
+/// Refuses an experiment that the lake does not know.
+///
+/// # Errors
+/// [`CliError::Usage`] that names those it knows; the lake cannot be read.
+pub fn check_experiment(lake: &OpenLake, experiment: &str) -> Result<(), CliError> {
+    let known = lake.experiments()?;
+    if known.contains(experiment) {
+        return Ok(());
+    }
+    let names: Vec<&str> = known.iter().map(String::as_str).collect();
+    Err(CliError::Usage(format!(
+        "the lake knows no experiment {experiment}; it has {}",
+        if names.is_empty() {
+            "none".to_owned()
+        } else {
+            names.join(", ")
+        }
+    )))
+}
+
+/// What to say where no lake was named.
+pub fn which_lake() -> CliError {
+    CliError::Usage("which lake? name it with --lake, or a configuration that has one with --config".to_owned())
+}
+
+/// The lake of the configuration at `path`.
+///
+/// # Errors
+/// [`CliError::Usage`] if it has none.
+pub fn named_in(path: &Path, config: &Config) -> Result<StorageUrl, CliError> {
+    let url = of_config(config).cloned();
+    url.ok_or_else(|| CliError::Usage(format!("{} has no lake; name one with --lake", path.display())))
 }
 
 /// All rows of some tables of a lake as it is now, each as one batch; none where there is no lake.

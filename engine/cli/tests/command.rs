@@ -273,6 +273,79 @@ fn a_stream_goes_to_a_lake_and_is_asked_in_every_format() {
 }
 
 #[test]
+fn a_query_that_tells_variants_apart_is_a_look_and_a_count_is_none() {
+    let sandbox = Sandbox::new();
+    let demo = sandbox.run(&["demo", "--events", "20000", "--seed", "7", "--dir", "demo"]);
+    assert_eq!(demo.status, 0, "{}", demo.errors);
+    let ask = |query: &str| sandbox.run(&["sql", "--lake", "demo/lake", query]);
+    let looks = || {
+        let query =
+            "select origin, experiment, metric, pair, n_control > 0 from looks where origin = 'sql' order by metric";
+        sandbox
+            .run(&["sql", "--lake", "demo/lake", "--format", "csv", query])
+            .output
+    };
+    let header = "origin,experiment,metric,pair,looks.n_control > Int64(0)\n";
+    let counted = ask("select variant, subjects from assignment_counts where experiment = 'one-click-checkout'");
+    assert!(!counted.errors.contains("look"), "{}", counted.errors);
+    assert_eq!(looks(), header);
+
+    let looked = ask(
+        "select variant, mean from metric_stats where experiment = 'one-click-checkout' and metric in ('click', 'purchase')",
+    );
+    assert!(
+        looked.errors.contains("this was a look at 2 effects"),
+        "{}",
+        looked.errors
+    );
+    let of = |metric: &str| format!("sql,one-click-checkout,{metric},treatment vs control,true\n");
+    assert_eq!(looks(), format!("{header}{}{}", of("click"), of("purchase")));
+}
+
+#[test]
+fn a_decision_is_recorded_for_an_experiment_that_there_is() {
+    let sandbox = Sandbox::new();
+    let demo = sandbox.run(&["demo", "--events", "20000", "--seed", "7", "--dir", "demo"]);
+    assert_eq!(demo.status, 0, "{}", demo.errors);
+    let wrong = sandbox.run(&["decide", "one-click", "ship", "--lake", "demo/lake"]);
+    assert_eq!(wrong.status, 2);
+    assert!(
+        wrong
+            .errors
+            .contains("the lake knows no experiment one-click; it has checkout-button-color, "),
+        "{}",
+        wrong.errors
+    );
+    let right = sandbox.run(&[
+        "decide",
+        "one-click-checkout",
+        "ship",
+        "--lake",
+        "demo/lake",
+        "--detail",
+        "it works",
+    ]);
+    assert_eq!(
+        (right.status, right.errors.as_str()),
+        (0, "recorded: ship one-click-checkout\n")
+    );
+    let query = "select experiment, decision, detail from decisions";
+    let rows = sandbox
+        .run(&["sql", "--lake", "demo/lake", "--format", "csv", query])
+        .output;
+    assert_eq!(rows, "experiment,decision,detail\none-click-checkout,ship,it works\n");
+}
+
+#[test]
+fn a_query_may_begin_with_a_comment() {
+    let sandbox = Sandbox::new();
+    let demo = sandbox.run(&["demo", "--events", "2000", "--dir", "demo"]);
+    assert_eq!(demo.status, 0, "{}", demo.errors);
+    let run = sandbox.run(&["sql", "--lake", "demo/lake", "--format", "csv", "-- one\nselect 1 as a"]);
+    assert_eq!((run.status, run.output.as_str()), (0, "a\n1\n"), "{}", run.errors);
+}
+
+#[test]
 fn a_typing_error_in_a_query_is_told_with_its_position() {
     let sandbox = Sandbox::new().with("job.yaml", JOB).with("events.ndjson", EXPOSURE);
     assert_eq!(sandbox.run(&["run", "job.yaml"]).status, 0);

@@ -7,6 +7,7 @@ mod export;
 mod generate;
 mod made_up;
 mod replay;
+mod report;
 mod run;
 mod schema;
 mod sql;
@@ -58,6 +59,7 @@ pub fn execute(command: Command, context: &Context) -> Result<Outcome, CliError>
         Command::Validate(args) => validate::execute(&args, context),
         Command::Schema => schema::execute(context),
         Command::Sql(args) => sql::execute(&args, context),
+        Command::Report(args) => report::execute(&args, context),
         Command::Decide(args) => decide::execute(&args, context),
         Command::Export(args) => export::execute(&args, context),
         Command::Replay(args) => replay::execute(&args, context),

@@ -51,14 +51,9 @@ fn lake_url(args: &SqlArgs) -> Result<StorageUrl, CliError> {
         return check_url("--lake", lake);
     }
     let Some(path) = &args.config else {
-        return Err(CliError::Usage(
-            "which lake? name it with --lake, or a configuration that has one with --config".to_owned(),
-        ));
+        return Err(lakes::which_lake());
     };
-    let loaded = load(path, &[])?;
-    let url = lakes::of_config(&loaded.config);
-    url.cloned()
-        .ok_or_else(|| CliError::Usage(format!("{} has no lake; name one with --lake", path.display())))
+    lakes::named_in(path, &load(path, &[])?.config)
 }
 
 /// The query of the command line, else of standard input.

@@ -39,7 +39,7 @@ use crate::plan::{ExperimentDefinition, Plan};
 use crate::snapshot::{ExperimentSnapshot, ShardEvaluation};
 use about::{About, Part};
 use effects::{EffectKey, effect_rows};
-use hysteresis::{Rules, SignalState, Verdict};
+use hysteresis::{Rules, SignalState, Turn, Verdict};
 use ledger::{Changes, ExperimentLedger, SegmentKey};
 use looks::Looks;
 use message::Evidence;
@@ -263,17 +263,25 @@ impl Evaluations {
                 self.observe_paths(table, &about, &result)?;
             }
             for (index, query) in SIGNALS.iter().enumerate() {
-                let sql = match query.still {
-                    Some(still) if table == EvaluationTable::Effects => still,
-                    _ if query.table == table => query.sql,
-                    _ => continue,
+                let raised = if query.table == table {
+                    raised_rows(&self.queries.run(query.sql).map_err(RuntimeError::internal)?)?
+                } else {
+                    BTreeMap::new()
                 };
-                let is_judged = query.table == table || self.is_open(index);
-                if !is_judged {
-                    continue;
+                let held_by = query.still.filter(|(of, _)| *of == table).map(|(_, sql)| sql);
+                let still = match held_by.filter(|_| !raised.is_empty() || self.is_open(index)) {
+                    Some(sql) => rows_of(&self.queries.run(sql).map_err(RuntimeError::internal)?)?,
+                    None => Vec::new(),
+                };
+                let findings = Findings {
+                    raised,
+                    still: still.into_iter().collect(),
+                    is_raising: query.table == table,
+                    is_closing: query.still.map_or(query.table, |(of, _)| of) == table,
+                };
+                if findings.is_raising || findings.is_closing {
+                    self.judge_query(context, (index, query), &about, findings, &mut found);
                 }
-                let result = self.queries.run(sql).map_err(RuntimeError::internal)?;
-                self.judge_query(context, (index, query), table, &about, &result, &mut found)?;
             }
         }
         self.assignment_paths.clear();
@@ -330,61 +338,44 @@ impl Evaluations {
         Ok(())
     }
 
-    /// Takes the verdicts of one query over rows about these.
+    /// Takes what the queries of a signal found in rows about these.
     fn judge_query(
         &mut self,
         context: &EvaluationContext<'_>,
         (index, query): (usize, &'static SignalQuery),
-        table: EvaluationTable,
         about: &[(i64, About)],
-        result: &RecordBatch,
+        mut findings: Findings,
         found: &mut Vec<Signal>,
-    ) -> Result<(), RuntimeError> {
-        let mut raised = raised_rows(result)?;
+    ) {
         let rules = rules_of(context.plan, query);
-        let is_raising = table == query.table;
         let about_of = |about: &About| match query.of_experiment {
             true => About::whole(about.experiment),
             false => about.clone(),
         };
-        for row in raised.keys().filter(|_| is_raising) {
+        for row in findings.raised.keys() {
             if let Some((_, about)) = about.get(*row) {
                 self.states.entry((index, about_of(about))).or_default();
             }
         }
         if self.states.is_empty() {
-            return Ok(());
+            return;
         }
         for (row, (at, about)) in about.iter().enumerate() {
-            let about = &about_of(about);
-            let Some(state) = self.states.get_mut(&(index, about.clone())) else {
+            let key = (index, about_of(about));
+            let Some(state) = self.states.get_mut(&key) else {
                 continue;
             };
-            // elsewhere than in its own table it is kept open or not, and never raised; in that of looks it is not closed
-            if (!is_raising && !state.is_open()) || (query.still.is_some() && is_raising && !raised.contains_key(&row))
-            {
+            let Some((verdict, evidence)) = findings.verdict(row, *at, state.is_open()) else {
                 continue;
-            }
-            let is_over = |finding: &Finding| finding.holds_until.is_some_and(|until| until <= *at);
-            let (verdict, evidence) = match raised.remove(&row).filter(|finding| !is_over(finding)) {
-                Some(finding) => (
-                    Verdict::Raised {
-                        severity: finding.severity,
-                        holds_until: finding.holds_until,
-                    },
-                    finding.evidence,
-                ),
-                None => (Verdict::Clean, Evidence::new()),
             };
             for turn in state.judge(*at, verdict, &rules) {
                 let evidence = match turn {
-                    hysteresis::Turn::Raised { .. } => evidence.clone(),
-                    hysteresis::Turn::Resolved { .. } => Evidence::new(),
+                    Turn::Raised { .. } => evidence.clone(),
+                    Turn::Resolved { .. } => Evidence::new(),
                 };
-                found.extend(signal_of(context, query, about, turn, evidence));
+                found.extend(signal_of(context, query, &key.1, turn, evidence));
             }
         }
-        Ok(())
     }
 
     /// Rows of `assignment_path` and `effect_path` for what changed since they were last taken.
@@ -426,6 +417,49 @@ struct Finding {
     severity: Severity,
     holds_until: Option<i64>,
     evidence: Evidence,
+}
+
+/// What the queries of a signal found in the rows of a table.
+struct Findings {
+    /// The rows for which it is raised.
+    raised: BTreeMap<usize, Finding>,
+    /// The rows for which an open one still holds.
+    still: BTreeSet<usize>,
+    /// Whether it is raised by this table.
+    is_raising: bool,
+    /// Whether it is closed by this table.
+    is_closing: bool,
+}
+
+impl Findings {
+    /// What they say of a row at an evaluation, with the evidence; none where they have no say.
+    fn verdict(&mut self, row: usize, at: i64, is_open: bool) -> Option<(Verdict, Evidence)> {
+        if let Some(finding) = self.raised.remove(&row) {
+            let is_over = finding.holds_until.is_some_and(|until| until <= at);
+            let verdict = Verdict::Raised {
+                severity: finding.severity,
+                holds_until: finding.holds_until,
+            };
+            return Some(if is_over {
+                (Verdict::Clean, Evidence::new())
+            } else {
+                (verdict, finding.evidence)
+            });
+        }
+        if !is_open || !self.is_closing {
+            return None;
+        }
+        let verdict = if self.still.contains(&row) {
+            // as grave as it is: what only holds on does not rise
+            Verdict::Raised {
+                severity: Severity::Info,
+                holds_until: None,
+            }
+        } else {
+            Verdict::Clean
+        };
+        Some((verdict, Evidence::new()))
+    }
 }
 
 /// Columns that say what a row is about and how grave it is; all others are evidence.
@@ -511,7 +545,7 @@ fn signal_of(
     context: &EvaluationContext<'_>,
     query: &'static SignalQuery,
     about: &About,
-    turn: hysteresis::Turn,
+    turn: Turn,
     evidence: Evidence,
 ) -> Option<Signal> {
     let definition = context.definitions.get(about.experiment as usize)?;

@@ -1,0 +1,53 @@
+//! `backplane report`: what is known of an experiment, and what may be concluded.
+
+mod facts;
+mod page;
+
+use backplane_config::StorageUrl;
+use backplane_queries::lineage::Look;
+
+use super::{Context, check_url, load};
+use crate::args::{ReportArgs, ReportFormat};
+use crate::exit::{CliError, Outcome};
+use crate::lakes::{self, OpenLake};
+use crate::ledger::{self, Shown};
+use facts::Facts;
+use page::Page;
+
+/// Shows the report and records it as a look.
+///
+/// # Errors
+/// There is no lake, it knows no such experiment, or it cannot be read.
+pub fn execute(args: &ReportArgs, context: &Context) -> Result<Outcome, CliError> {
+    let url = lake_url(args)?;
+    let lake = OpenLake::open(&url)?;
+    lakes::check_experiment(&lake, &args.experiment)?;
+    let facts = lake.wait_for(Facts::read(&lake, &args.experiment))?;
+    let page = Page::of(&facts);
+    context.print(&match args.format {
+        ReportFormat::Terminal => page.terminal(context.terminal.page_width()),
+        ReportFormat::Markdown => page.markdown(),
+    })?;
+    let look = Look {
+        experiments: Some([args.experiment.clone()].into()),
+        metrics: None,
+    };
+    let shown = Shown {
+        origin: "report",
+        query: &args.experiment,
+    };
+    if let Err(error) = lake.wait_for(ledger::record(&lake, &url, &look, shown)) {
+        context.note(&format!("this look could not be recorded: {error}"));
+    }
+    Ok(Outcome::Done)
+}
+
+fn lake_url(args: &ReportArgs) -> Result<StorageUrl, CliError> {
+    if let Some(lake) = &args.lake {
+        return check_url("--lake", lake);
+    }
+    let Some(path) = &args.config else {
+        return Err(lakes::which_lake());
+    };
+    lakes::named_in(path, &load(path, &[])?.config)
+}
