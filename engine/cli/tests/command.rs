@@ -303,6 +303,48 @@ fn a_query_that_tells_variants_apart_is_a_look_and_a_count_is_none() {
 }
 
 #[test]
+fn a_report_says_what_may_be_concluded_and_is_a_look() {
+    let sandbox = Sandbox::new();
+    let demo = sandbox.run(&["demo", "--events", "20000", "--seed", "7", "--dir", "demo"]);
+    assert_eq!(demo.status, 0, "{}", demo.errors);
+    let report = |experiment: &str| {
+        let run = sandbox.run(&["report", experiment, "--lake", "demo/lake", "--format", "markdown"]);
+        assert_eq!(run.status, 0, "{}", run.errors);
+        run.output
+    };
+    let broken = report("search-ranking-v2");
+    assert!(
+        broken.contains("Broken: subjects are not split as allocated."),
+        "{broken}"
+    );
+    assert!(broken.contains("| control | "), "{broken}");
+    let early = report("pricing-page-layout");
+    assert!(
+        early.contains("click, treatment against control: no conclusion yet, "),
+        "{early}"
+    );
+    assert!(early.contains("WARNING  peek.premature\\_significance"), "{early}");
+    let real = report("one-click-checkout");
+    assert!(
+        real.contains("purchase, treatment against control: more, significant as planned"),
+        "{real}"
+    );
+    assert!(real.contains("| demo | 1 |"), "{real}");
+    let again = report("one-click-checkout");
+    assert!(again.contains("| report | 1 |"), "{again}");
+
+    let wrong = sandbox.run(&["report", "one-click", "--lake", "demo/lake"]);
+    assert_eq!(wrong.status, 2);
+    assert!(
+        wrong
+            .errors
+            .starts_with("error: the lake knows no experiment one-click; it has "),
+        "{}",
+        wrong.errors
+    );
+}
+
+#[test]
 fn a_decision_is_recorded_for_an_experiment_that_there_is() {
     let sandbox = Sandbox::new();
     let demo = sandbox.run(&["demo", "--events", "20000", "--seed", "7", "--dir", "demo"]);
