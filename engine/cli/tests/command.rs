@@ -345,6 +345,41 @@ fn a_report_says_what_may_be_concluded_and_is_a_look() {
 }
 
 #[test]
+fn a_replay_raises_its_own_signals_and_does_not_repeat_those_of_the_lake() {
+    let sandbox = Sandbox::new();
+    let demo = sandbox.run(&["demo", "--events", "20000", "--seed", "7", "--dir", "demo"]);
+    assert_eq!(demo.status, 0, "{}", demo.errors);
+    let sets = [
+        "--set",
+        "engine.sinks[0].options.url=again",
+        "--set",
+        "engine.deadLetter.options.path=again.ndjson",
+    ];
+    let mut arguments = vec!["replay", "--from", "demo/lake", "-c", "demo/config.yaml"];
+    arguments.extend(sets);
+    let replay = sandbox.run(&arguments);
+    assert_eq!(replay.status, 0, "{}", replay.errors);
+    let count = |lake: &str, what: &str| {
+        let query = format!("select {what} from signals where signal = 'srm' and segment_of is null order by 1");
+        let query = query.replace("segment_of", "json_text(data, 'segment')");
+        sandbox.run(&["sql", "--lake", lake, "--format", "csv", &query]).output
+    };
+    let ids = "event_id, severity";
+    assert_eq!(
+        count("again", "count(*) as n"),
+        count("again", "count(distinct event_id) as n")
+    );
+    assert!(count("demo/lake", ids).lines().count() > 1);
+    assert_eq!(count("again", ids), count("demo/lake", ids));
+    // the look of the demo is judged once more, from the ledger of the lake that is read
+    let peeks = "select count(*) as n from signals where signal = 'peek.premature_significance'";
+    let answer = sandbox
+        .run(&["sql", "--lake", "again", "--format", "csv", peeks])
+        .output;
+    assert_eq!(answer, "n\n1\n");
+}
+
+#[test]
 fn a_decision_is_recorded_for_an_experiment_that_there_is() {
     let sandbox = Sandbox::new();
     let demo = sandbox.run(&["demo", "--events", "20000", "--seed", "7", "--dir", "demo"]);

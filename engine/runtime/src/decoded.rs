@@ -1,10 +1,14 @@
 //! A block as it was read becomes records, and remembers where they came from.
 
-use backplane_connector_api::BlockData;
+use arrow::array::{AsArray, BooleanArray};
+use arrow::compute::{cast, filter_record_batch};
+use arrow::datatypes::DataType;
+use backplane_connector_api::{BlockData, DecodedEvents};
 use backplane_events::{BadRecord, Decoder, EventTime, EventType};
 
 use crate::block::Block;
 use crate::error::RuntimeError;
+use crate::evaluation::OWN_METADATA;
 use crate::input::ReadBlock;
 
 /// A block and what came with it.
@@ -60,6 +64,39 @@ impl SourceLines {
     }
 }
 
+/// Events of a lake without the signals that a job of this engine has raised: the job raises them anew.
+fn without_own_signals(mut events: DecodedEvents) -> Result<DecodedEvents, RuntimeError> {
+    let is_signal = |event_type: EventType| event_type == EventType::AnalysisSignal;
+    let Some((_, batch)) = events.batches.iter_mut().find(|(event_type, _)| is_signal(*event_type)) else {
+        return Ok(events);
+    };
+    let metadata = batch.column_by_name("metadata").cloned();
+    let metadata = metadata.ok_or_else(|| RuntimeError::internal("signals have no metadata"))?;
+    let metadata = cast(&metadata, &DataType::Utf8)?;
+    let metadata = metadata.as_string::<i32>();
+    let is_kept: Vec<bool> = metadata.iter().map(|text| text != Some(OWN_METADATA)).collect();
+    if is_kept.iter().all(|is_kept| *is_kept) {
+        return Ok(events);
+    }
+    *batch = filter_record_batch(batch, &BooleanArray::from(is_kept.clone()))?;
+    // where each row stands now, if it is still there
+    let mut places = Vec::with_capacity(is_kept.len());
+    let mut next = 0;
+    for is_kept in is_kept {
+        places.push(is_kept.then_some(next));
+        next += u32::from(is_kept);
+    }
+    events.records.retain_mut(|record| {
+        if !is_signal(record.event_type) {
+            return true;
+        }
+        let place = places.get(record.row as usize).copied().flatten();
+        record.row = place.unwrap_or(record.row);
+        place.is_some()
+    });
+    Ok(events)
+}
+
 /// Decodes a block as it was read.
 ///
 /// # Errors
@@ -91,6 +128,7 @@ pub fn decode(read: ReadBlock, decoder: &mut Decoder, ingest_time: EventTime) ->
             })
         }
         BlockData::Decoded(events) => {
+            let events = without_own_signals(events)?;
             let order = events.records.iter().map(|record| (record.event_type, record.row));
             let block = Block::new(partition, read.sequence, events.batches, order)?;
             let lines = block.records.len() as u64;

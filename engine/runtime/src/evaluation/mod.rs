@@ -47,7 +47,7 @@ use paths::Paths;
 use rows::{EvaluationRows, thresholds};
 use traffic::HOUR;
 
-pub use signals::{Signal, signal_rows};
+pub use signals::{OWN_METADATA, Signal, signal_rows};
 
 /// So many rows are judged in one batch at most; more bring no further speed.
 const BATCH_ROWS: usize = 16_384;

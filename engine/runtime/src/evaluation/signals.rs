@@ -31,6 +31,9 @@ pub struct Signal {
 /// The window that signals speak of: the experiment to date.
 const WINDOW: &str = "cumulative";
 
+/// The metadata by which signals of this engine are known.
+pub const OWN_METADATA: &str = r#"{"source":"backplane"}"#;
+
 impl Signal {
     /// Whether it is raised (else it is closed).
     #[must_use]
@@ -141,7 +144,7 @@ impl Signal {
         };
         Envelope {
             correlation_id: raising,
-            metadata: Some(json!({ "source": "backplane" }).to_string()),
+            metadata: Some(OWN_METADATA.to_owned()),
             ..Envelope::new(event_id, at, payload)
         }
     }
