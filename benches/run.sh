@@ -8,4 +8,5 @@ target="${CARGO_TARGET_DIR:-target}"
 cargo build --release --workspace --bins --benches
 cargo bench --workspace --bench decode
 "$python" benches/whole_job.py "$target/release/backplane" "$@"
+cargo bench --workspace --bench evaluation
 cargo bench --workspace --bench calibration

@@ -13,7 +13,7 @@ mod decoded;
 mod dedup;
 mod emit;
 mod error;
-mod evaluation;
+pub mod evaluation;
 mod experiment;
 mod input;
 mod job;

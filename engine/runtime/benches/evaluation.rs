@@ -1,0 +1,166 @@
+//! How long the evaluations of a day take: 1,440 of them, one a minute, of 20 experiments with two variants and three metrics, all of which
+//! move every minute, handed over by 8 shards and judged as they fall due together.
+//!
+//! Prints a table. Evaluating does not depend on how many subjects there are.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a bench may fail where its set-up does"
+)]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use backplane_config::{Config, Experiment, Metric};
+use backplane_runtime::declared::plan_of;
+use backplane_runtime::evaluation::{EvaluationContext, Evaluations};
+use backplane_runtime::names::JobNames;
+use backplane_runtime::partial::{GroupPartial, MetricPartial, PartialKey};
+use backplane_runtime::plan::{ExperimentDefinition, Plan, SHARDS};
+use backplane_runtime::snapshot::{ExperimentSnapshot, GroupSnapshot, RecordTally, ShardEvaluation};
+
+const EXPERIMENTS: u32 = 20;
+const METRICS: u32 = 3;
+const EVALUATIONS: i64 = 1_440;
+const MINUTE: i64 = 60_000_000;
+/// 2026-01-05T00:00:00Z.
+const START: i64 = 1_767_571_200_000_000;
+const ROUNDS: usize = 5;
+
+/// What a job of such experiments would hand over.
+struct Day {
+    plan: Plan,
+    definitions: Vec<Arc<ExperimentDefinition>>,
+    names: JobNames,
+}
+
+impl Day {
+    fn new() -> Self {
+        let config = Config {
+            metrics: (0..METRICS)
+                .map(|metric| Metric::new(format!("metric-{metric}")))
+                .collect(),
+            experiments: (0..EXPERIMENTS)
+                .map(|index| Experiment::new(format!("experiment-{index}")).allocated([("a", 0.5), ("b", 0.5)]))
+                .collect(),
+            ..Config::default()
+        };
+        let plan = plan_of(&config).expect("a plan");
+        let mut names = JobNames::default();
+        for metric in &plan.metric_names {
+            names.metrics.intern(metric);
+        }
+        for experiment in &plan.experiments {
+            names.experiments.intern(&experiment.name);
+        }
+        for variant in ["a", "b"] {
+            names.variants.intern(variant);
+        }
+        let definitions = (0..EXPERIMENTS).map(|experiment| plan.define(experiment)).collect();
+        Day {
+            plan,
+            definitions,
+            names,
+        }
+    }
+
+    fn context(&self) -> EvaluationContext<'_> {
+        EvaluationContext {
+            plan: &self.plan,
+            definitions: &self.definitions,
+            names: &self.names,
+        }
+    }
+}
+
+/// What one shard hands over in an hour, from evaluation `first` on: a few subjects more each minute, all of them matured.
+fn hour_of(shard: usize, first: i64) -> Vec<ShardEvaluation> {
+    (first..first + 60)
+        .map(|evaluation| ShardEvaluation {
+            at: START + evaluation * MINUTE,
+            experiments: (0..EXPERIMENTS)
+                .map(|experiment| snapshot(shard, evaluation, experiment))
+                .collect(),
+        })
+        .collect()
+}
+
+fn snapshot(shard: usize, evaluation: i64, experiment: u32) -> ExperimentSnapshot {
+    let group = |variant: u32| {
+        // alike but not the same in both variants
+        let subjects = 3 * evaluation + (evaluation * 7 + i64::from(variant) * 3 + shard as i64) % 5;
+        let mut partial = GroupPartial {
+            at_risk: vec![subjects],
+            matured: vec![subjects],
+            ..GroupPartial::default()
+        };
+        for metric in 0..METRICS {
+            let mut own = MetricPartial::default();
+            let with_outcome = u64::try_from(subjects / 3).unwrap_or(0);
+            own.totals.moments = backplane_stats::Moments::repeated(1.0 + f64::from(metric), with_outcome);
+            own.totals.outcomes = subjects / 3;
+            own.totals.not_binary = subjects / 3;
+            partial.metrics.insert(metric, own);
+        }
+        GroupSnapshot {
+            key: PartialKey {
+                experiment,
+                variant,
+                segment: None,
+            },
+            first_exposures: vec![subjects],
+            subjects,
+            crossovers: 0,
+            matured: Some(partial),
+        }
+    };
+    ExperimentSnapshot {
+        experiment,
+        tally: RecordTally {
+            exposures: 7 * evaluation,
+            outcomes: 2 * evaluation,
+            outcomes_before_exposure: 0,
+        },
+        assigned: BTreeMap::new(),
+        groups: vec![group(0), group(1)],
+    }
+}
+
+fn day(day: &Day) -> Duration {
+    let context = day.context();
+    let mut evaluations = Evaluations::new(&day.plan).expect("queries");
+    // the first run plans the queries, once in the life of a job
+    let warm_up = (0..SHARDS).map(|shard| hour_of(shard, 0)).collect();
+    evaluations
+        .advance(&context, warm_up, START + 59 * MINUTE)
+        .and_then(|_| evaluations.judge(&context))
+        .expect("evaluations");
+    let mut spent = Duration::ZERO;
+    for hour in 1..=EVALUATIONS / 60 {
+        let shards = (0..SHARDS).map(|shard| hour_of(shard, hour * 60)).collect();
+        let until = START + (hour * 60 + 59) * MINUTE;
+        let started = Instant::now();
+        let signals = evaluations
+            .advance(&context, shards, until)
+            .and_then(|_| evaluations.judge(&context))
+            .expect("evaluations");
+        spent += started.elapsed();
+        assert!(signals.len() < 100, "healthy experiments raise little");
+    }
+    spent
+}
+
+fn main() {
+    let set_up = Day::new();
+    let mut times: Vec<Duration> = (0..ROUNDS).map(|_| day(&set_up)).collect();
+    times.sort();
+    let median = times.get(ROUNDS / 2).copied().unwrap_or_default();
+    println!("| evaluations of a day | seconds, median of {ROUNDS} | microseconds an evaluation of an experiment |");
+    println!("|---|---|---|");
+    println!(
+        "| {EVALUATIONS} x {EXPERIMENTS} experiments x {METRICS} metrics, an hour a batch | {:.3} | {:.1} |",
+        median.as_secs_f64(),
+        median.as_secs_f64() * 1e6 / (EVALUATIONS as f64 * f64::from(EXPERIMENTS))
+    );
+}
