@@ -159,13 +159,19 @@ fn outlets(
         let mut tables: Vec<Table> = sink.take.iter().flat_map(|take| tables_of(*take)).copied().collect();
         if matches!(sink.kind, SinkKind::Lake(_)) {
             tables.extend(DECLARED);
+            tables.push(Table::Looks);
         }
         let queries = engine
             .queries
             .iter()
             .filter(|query| query.sinks.contains(&sink.name))
             .map(|query| query.name.clone());
-        outlets.push(Outlet::new(concrete(sink, &engine.job, terminal)?, tables).with_queries(queries));
+        let outlet = Outlet::new(concrete(sink, &engine.job, terminal)?, tables).with_queries(queries);
+        outlets.push(if sink.counts_as_look {
+            outlet.that_counts_as_look()
+        } else {
+            outlet
+        });
     }
     if !manner.dead_letters_in_lake {
         let DeadLetter::File(file) = &engine.dead_letter;

@@ -75,6 +75,7 @@ pub struct Job {
     queries: UserQueries,
     evaluations: Evaluations,
     ledger: Option<Box<dyn Ledger>>,
+    declared_experiments: Option<RecordBatch>,
     watermark: i64,
     last_emitted_watermark: i64,
     /// The greatest event time of the stream.
@@ -130,6 +131,7 @@ impl Job {
             queries,
             evaluations: Evaluations::new(&plan)?,
             ledger: None,
+            declared_experiments: None,
             watermark: i64::MIN,
             last_emitted_watermark: i64::MIN,
             last_event_time: i64::MIN,
@@ -164,6 +166,9 @@ impl Job {
     /// # Errors
     /// A sink failed.
     pub fn declare(&mut self, table: Table, rows: RecordBatch) -> Result<(), RuntimeError> {
+        if table == Table::Experiments {
+            self.declared_experiments = Some(rows.clone());
+        }
         self.outlets.rows(table, rows)
     }
 
@@ -517,12 +522,13 @@ impl Job {
         let activity = ActivityByExperiment::of(&all);
         let (counts, statistics) = self.rows_of(CUMULATIVE, None, false, &all, &activity)?;
         self.outlets.rows(Table::AssignmentCounts, counts)?;
-        self.outlets.rows(Table::MetricStats, statistics)?;
+        self.outlets.rows(Table::MetricStats, statistics.clone())?;
         if self.outlets.want(Table::MaturedStats) {
             let (_, statistics) = self.rows_of(CUMULATIVE, None, false, &matured, &activity)?;
             self.outlets.rows(Table::MaturedStats, statistics)?;
         }
-        self.emit_paths()
+        self.emit_paths()?;
+        self.look(statistics)
     }
 
     /// In a live job, emits rows that may still change, from time to time, if anything has moved since.

@@ -16,6 +16,8 @@ pub struct Outlet {
     pub tables: BTreeSet<Table>,
     /// Queries whose rows it takes.
     pub queries: BTreeSet<String>,
+    /// Whether results that it takes are shown to a person, and so are looked at.
+    pub counts_as_look: bool,
 }
 
 impl Outlet {
@@ -26,7 +28,15 @@ impl Outlet {
             sink,
             tables: tables.into_iter().collect(),
             queries: BTreeSet::new(),
+            counts_as_look: false,
         }
+    }
+
+    /// Shows what it takes to a person: results in it are looked at.
+    #[must_use]
+    pub fn that_counts_as_look(mut self) -> Self {
+        self.counts_as_look = true;
+        self
     }
 
     /// Takes rows of these queries too.
@@ -62,6 +72,12 @@ impl Outlets {
     #[must_use]
     pub fn want(&self, table: Table) -> bool {
         self.outlets.iter().any(|outlet| outlet.tables.contains(&table))
+    }
+
+    /// The sinks by which results are looked at.
+    pub fn looking(&self) -> impl Iterator<Item = &str> {
+        let looking = |outlet: &&Outlet| outlet.counts_as_look && outlet.tables.contains(&Table::MetricStats);
+        self.outlets.iter().filter(looking).map(|outlet| outlet.sink.name())
     }
 
     /// Hands rows of a table to every sink that takes them.

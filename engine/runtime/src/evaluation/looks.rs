@@ -5,9 +5,13 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::array::{
+    Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType};
+use backplane_events::Table;
+use uuid::Uuid;
 
 use super::EvaluationContext;
 use super::about::{About, Part};
@@ -213,6 +217,41 @@ fn push(context: &EvaluationContext<'_>, look: &Look, decision: Option<&str>, ro
         about,
         &row,
     );
+}
+
+/// Rows of `looks` for results that went to a sink, from the numbers of [`LOOK_NUMBERS`](backplane_queries::evaluation::LOOK_NUMBERS). The
+/// same results in the same sink are the same look.
+///
+/// # Errors
+/// [`RuntimeError::Internal`] if the numbers lack a column.
+pub fn look_rows(numbers: &RecordBatch, sink: &str, time: i64) -> Result<RecordBatch, RuntimeError> {
+    let count = numbers.num_rows();
+    let (experiments, metrics) = (texts(numbers, "experiment")?, texts(numbers, "metric")?);
+    let (pairs, watermarks) = (texts(numbers, "pair")?, times(numbers, "watermark")?);
+    let id = |row: usize| {
+        let name = format!(
+            "{sink}|{}|{}|{}|{}",
+            experiments.value(row),
+            metrics.value(row),
+            pairs.value(row),
+            watermarks.value(row)
+        );
+        let namespace = Uuid::new_v5(&Uuid::NAMESPACE_URL, b"urn:backplane:look");
+        Uuid::new_v5(&namespace, name.as_bytes()).to_string()
+    };
+    let ids: StringArray = (0..count).map(|row| Some(id(row))).collect();
+    let same = |text: &str| Arc::new(StringArray::from(vec![text; count])) as ArrayRef;
+    let schema = Table::Looks.schema();
+    let columns = schema.fields().iter().map(|field| match field.name().as_str() {
+        "look_id" => Ok(Arc::new(ids.clone()) as ArrayRef),
+        "time" => Ok(Arc::new(TimestampMicrosecondArray::from_value(time, count).with_timezone("UTC")) as ArrayRef),
+        "principal" => Ok(same(sink)),
+        "origin" => Ok(same("sink")),
+        "query_hash" => Ok(same("")),
+        name => column(numbers, name, field.data_type()),
+    });
+    let columns = columns.collect::<Result<Vec<_>, _>>()?;
+    Ok(RecordBatch::try_new(schema, columns)?)
 }
 
 fn column(batch: &RecordBatch, name: &str, data_type: &DataType) -> Result<Arc<dyn Array>, RuntimeError> {

@@ -47,6 +47,7 @@ use paths::Paths;
 use rows::{EvaluationRows, thresholds};
 use traffic::HOUR;
 
+pub use looks::look_rows;
 pub use signals::{OWN_METADATA, Signal, signal_rows};
 
 /// So many rows are judged in one batch at most; more bring no further speed.
@@ -378,15 +379,28 @@ impl Evaluations {
         }
     }
 
+    /// Rows of `assignment_path` and `effect_path` as they stand.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Internal`] if they do not fit the tables' schemas.
+    pub fn current_paths(&self, names: &JobNames) -> Result<(RecordBatch, RecordBatch), RuntimeError> {
+        Ok((
+            self.paths.assignment_rows(&self.ledgers, false)?,
+            self.paths.effect_rows(&self.ledgers, names, false)?,
+        ))
+    }
+
     /// Rows of `assignment_path` and `effect_path` for what changed since they were last taken.
     ///
     /// # Errors
     /// [`RuntimeError::Internal`] if they do not fit the tables' schemas.
     pub fn path_rows(&mut self, names: &JobNames) -> Result<(RecordBatch, RecordBatch), RuntimeError> {
-        Ok((
-            self.paths.assignment_rows(&self.ledgers)?,
-            self.paths.effect_rows(&self.ledgers, names)?,
-        ))
+        let rows = (
+            self.paths.assignment_rows(&self.ledgers, true)?,
+            self.paths.effect_rows(&self.ledgers, names, true)?,
+        );
+        self.paths.mark_taken();
+        Ok(rows)
     }
 }
 

@@ -96,20 +96,30 @@ impl Paths {
         path.path.observe(at, log_e, restarts);
     }
 
-    /// Rows of `assignment_path` for what changed since they were last taken.
+    /// Nothing has changed from here on.
+    pub fn mark_taken(&mut self) {
+        let assignments = self.assignments.values_mut().map(|path| &mut path.path);
+        let effects = self.effects.values_mut().map(|path| &mut path.path);
+        assignments.chain(effects).for_each(|path| path.changed = false);
+    }
+
+    /// Rows of `assignment_path`, of all or of what changed since they were last taken.
     ///
     /// # Errors
     /// [`RuntimeError::Internal`] if they do not fit the table's schema.
-    pub fn assignment_rows(&mut self, ledgers: &BTreeMap<u32, ExperimentLedger>) -> Result<RecordBatch, RuntimeError> {
+    pub fn assignment_rows(
+        &self,
+        ledgers: &BTreeMap<u32, ExperimentLedger>,
+        only_changed: bool,
+    ) -> Result<RecordBatch, RuntimeError> {
         let mut texts: [StringBuilder; 4] = Default::default();
         let (mut epochs, mut counts) = (Int64Builder::new(), Int64Builder::new());
         let (mut log_e, mut log_e_max) = (Float64Builder::new(), Float64Builder::new());
         let mut watermarks = TimestampMicrosecondBuilder::new();
-        for ((experiment, segment), path) in &mut self.assignments {
-            let Some(ledger) = ledgers.get(experiment).filter(|_| path.path.changed) else {
+        for ((experiment, segment), path) in &self.assignments {
+            let Some(ledger) = ledgers.get(experiment).filter(|_| path.path.changed || !only_changed) else {
                 continue;
             };
-            path.path.changed = false;
             let name = segment.as_ref().and_then(|(index, _)| {
                 let segment = ledger.definition.segments.get(usize::from(*index))?;
                 Some(segment.name())
@@ -145,23 +155,26 @@ impl Paths {
         Ok(RecordBatch::try_new(Table::AssignmentPath.schema(), columns)?)
     }
 
-    /// Rows of `effect_path` for what changed since they were last taken.
+    /// Rows of `effect_path`, of all or of what changed since they were last taken.
     ///
     /// # Errors
     /// [`RuntimeError::Internal`] if they do not fit the table's schema.
     pub fn effect_rows(
-        &mut self,
+        &self,
         ledgers: &BTreeMap<u32, ExperimentLedger>,
         names: &JobNames,
+        only_changed: bool,
     ) -> Result<RecordBatch, RuntimeError> {
         let mut texts: [StringBuilder; 3] = Default::default();
         let (mut log_e, mut log_e_max) = (Float64Builder::new(), Float64Builder::new());
         let mut watermarks = TimestampMicrosecondBuilder::new();
-        for (key, path) in &mut self.effects {
-            let Some(ledger) = ledgers.get(&key.experiment).filter(|_| path.path.changed) else {
+        for (key, path) in &self.effects {
+            let Some(ledger) = ledgers
+                .get(&key.experiment)
+                .filter(|_| path.path.changed || !only_changed)
+            else {
                 continue;
             };
-            path.path.changed = false;
             let [experiments, metrics, pairs] = &mut texts;
             experiments.append_value(&ledger.name);
             metrics.append_value(names.metrics.name(key.metric));

@@ -2,12 +2,16 @@
 
 use std::time::{Duration, Instant};
 
+use arrow::record_batch::RecordBatch;
 use backplane_events::Table;
+use backplane_queries::BatchQueries;
+use backplane_queries::evaluation::LOOK_NUMBERS;
 use rayon::prelude::*;
 
 use super::{Job, wall_clock};
 use crate::error::RuntimeError;
-use crate::evaluation::{EvaluationContext, Signal, signal_rows};
+use crate::evaluation::{EvaluationContext, Signal, look_rows, signal_rows};
+use crate::ledger::LedgerRows;
 use crate::snapshot::ShardEvaluation;
 
 /// A live job judges this often at most, in wall-clock time: what falls due in between is one batch.
@@ -107,6 +111,36 @@ impl Job {
         let raised = signals.iter().filter(|signal| signal.is_raised()).count();
         self.counters.signals += raised as u64;
         self.outlets.rows(Table::Signals, signal_rows(signals, wall_clock())?)
+    }
+
+    /// Results that go to a sink which a person watches are looked at: the ledger gets a row for each effect, and it is judged.
+    pub(super) fn look(&mut self, statistics: RecordBatch) -> Result<(), RuntimeError> {
+        let sinks: Vec<String> = self.outlets.looking().map(str::to_owned).collect();
+        if sinks.is_empty() || statistics.num_rows() == 0 {
+            return Ok(());
+        }
+        let (assignments, effects) = self.evaluations.current_paths(&self.names)?;
+        let mut tables = vec![
+            (Table::MetricStats, statistics),
+            (Table::AssignmentPath, assignments),
+            (Table::EffectPath, effects),
+        ];
+        tables.extend(self.declared_experiments.clone().map(|rows| (Table::Experiments, rows)));
+        let queries = BatchQueries::new().map_err(RuntimeError::internal)?;
+        let numbers = queries.run(LOOK_NUMBERS, &tables).map_err(RuntimeError::internal)?;
+        for sink in sinks {
+            let looks = look_rows(&numbers, &sink, wall_clock())?;
+            let decisions = RecordBatch::new_empty(Table::Decisions.schema());
+            self.outlets.rows(Table::Looks, looks.clone())?;
+            let context = EvaluationContext {
+                plan: &self.plan,
+                definitions: &self.definitions,
+                names: &self.names,
+            };
+            self.evaluations
+                .take_looks(&context, &LedgerRows { looks, decisions })?;
+        }
+        self.judge()
     }
 
     /// Emits the paths of sequential tests that went on.

@@ -605,3 +605,43 @@ fn reading_without_a_plan_is_told_once() {
     assert_eq!(told(&found), [("peek.no_plan", "raised", "Info")]);
     assert_eq!(found[0].3, 40);
 }
+
+#[test]
+fn results_in_a_sink_that_people_watch_are_looked_at() {
+    use backplane_connector_api::memory::{MemorySource, MemoryStore};
+    let mut stream = Stream::default();
+    for index in 0..600 {
+        let subject = stream.subject();
+        stream.exposure("x", &subject, ["a", "b"][index % 2]);
+        // b has 0.35 more, with a standard deviation of 2: p is about 0.03
+        let value = [8.0, 8.35, 12.0, 12.35][index % 4];
+        stream.outcome(stream.now + SECOND, &subject, value);
+        stream.wait(6 * SECOND);
+    }
+    let job = |is_watched: bool| {
+        let store = MemoryStore::new();
+        let partitions = lines(&stream.records)
+            .into_iter()
+            .map(|(name, text)| (name, text.into()));
+        let source = MemorySource::bounded("lines", partitions);
+        let outlet = super::all_tables(&store);
+        let outlet = if is_watched {
+            outlet.that_counts_as_look()
+        } else {
+            outlet
+        };
+        let mut job = super::job_of(&planned(), Vec::new(), source, vec![outlet], 2);
+        job.run(&std::sync::atomic::AtomicBool::new(false), &mut ()).unwrap();
+        (rows(&store, Table::Looks), rows(&store, Table::Signals))
+    };
+    let (looks, signals) = job(true);
+    assert_eq!(looks.num_rows(), 1);
+    assert_eq!(super::texts(&looks, "principal"), [Some("memory".to_owned())]);
+    assert_eq!(super::texts(&looks, "pair"), [Some("b vs a".to_owned())]);
+    assert_eq!(
+        super::texts(&signals, "signal"),
+        [Some("peek.premature_significance".to_owned())]
+    );
+    let (looks, signals) = job(false);
+    assert_eq!((looks.num_rows(), signals.num_rows()), (0, 0));
+}
