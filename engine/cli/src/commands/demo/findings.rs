@@ -28,6 +28,10 @@ const LATE: &str = "select late.window_name, count(*) as records from late_event
 const SIGNALS: &str = "select event_time, severity, experiment, signal, state, message from signals \
                        where signal is not null and state is not null order by event_time, experiment, signal, event_id";
 
+/// What the goals of each experiment come to.
+const VERDICTS: &str = "select experiment, metric, variant, verdict, coalesce(difference, 0) as difference, \
+                        coalesce(planned_share, 0) as planned_share from scorecard where role = 'goal' order by 1, 2, 3";
+
 /// The experiments to date, what was late, and what was wrong.
 #[derive(Debug, Default)]
 pub struct Findings {
@@ -39,6 +43,23 @@ pub struct Findings {
     pub late: BTreeMap<String, u64>,
     /// In the order of their event times.
     pub signals: Vec<Signal>,
+    /// By experiment: what its goals come to.
+    pub verdicts: BTreeMap<String, Vec<Verdict>>,
+}
+
+/// What a goal comes to in a treatment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verdict {
+    /// The metric.
+    pub metric: String,
+    /// The treatment.
+    pub variant: String,
+    /// The verdict of the view `scorecard`.
+    pub verdict: String,
+    /// Treatment less control.
+    pub difference: f64,
+    /// Subjects over those that are planned.
+    pub planned_share: f64,
 }
 
 /// A signal of the engine.
@@ -116,16 +137,18 @@ impl Findings {
     /// # Errors
     /// A query fails.
     pub fn read(lake: &OpenLake, config: &Config) -> Result<Self, CliError> {
-        let (subjects, means, late, signals) = lake.wait_for(async {
+        let (subjects, means, late, signals, verdicts) = lake.wait_for(async {
             Ok::<_, CliError>((
                 ask(lake, SUBJECTS).await?,
                 ask(lake, MEANS).await?,
                 ask(lake, LATE).await?,
                 ask(lake, SIGNALS).await?,
+                ask(lake, VERDICTS).await?,
             ))
         })?;
         let mut findings = Self::of(&subjects, &means, &late, config).map_err(CliError::internal)?;
         findings.signals = signals_of(&signals).map_err(CliError::internal)?;
+        findings.verdicts = verdicts_of(&verdicts).map_err(CliError::internal)?;
         Ok(findings)
     }
 
@@ -166,8 +189,34 @@ impl Findings {
             metrics: config.metrics.iter().map(|metric| metric.name.clone()).collect(),
             late,
             signals: Vec::new(),
+            verdicts: BTreeMap::new(),
         })
     }
+}
+
+fn verdicts_of(rows: &RecordBatch) -> Result<BTreeMap<String, Vec<Verdict>>, ArrowError> {
+    let column = |column: usize| texts(rows, column);
+    let (experiments, metrics, variants, verdicts) = (column(0)?, column(1)?, column(2)?, column(3)?);
+    let reals = |column: usize| cast(rows.column(column), &DataType::Float64);
+    let (differences, shares) = (reals(4)?, reals(5)?);
+    let (differences, shares) = (
+        differences.as_primitive::<Float64Type>(),
+        shares.as_primitive::<Float64Type>(),
+    );
+    let mut found: BTreeMap<String, Vec<Verdict>> = BTreeMap::new();
+    for row in 0..rows.num_rows() {
+        found
+            .entry(experiments.value(row).to_owned())
+            .or_default()
+            .push(Verdict {
+                metric: metrics.value(row).to_owned(),
+                variant: variants.value(row).to_owned(),
+                verdict: verdicts.value(row).to_owned(),
+                difference: differences.value(row),
+                planned_share: shares.value(row),
+            });
+    }
+    Ok(found)
 }
 
 fn signals_of(rows: &RecordBatch) -> Result<Vec<Signal>, ArrowError> {

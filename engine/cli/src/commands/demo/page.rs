@@ -7,7 +7,7 @@ use backplane_events::EventTime;
 use backplane_generator::{ExperimentTruth, Fault, GeneratorConfig, Truth};
 use console::style;
 
-use super::findings::{Experiment, Findings, Signal, Variant};
+use super::findings::{Experiment, Findings, Signal, Variant, Verdict};
 use super::folder::DemoFolder;
 use crate::format::{bytes, change, counted, duration, grouped, instant, percent, real, wrapped};
 use crate::summary::Summary;
@@ -37,6 +37,7 @@ impl Page<'_> {
             self.subjects(width),
             self.means(width),
             self.signals(width),
+            self.conclusions(width),
             self.run(width),
             self.next(program),
         ];
@@ -268,6 +269,32 @@ impl Page<'_> {
         section("Signals, by the event time that raised them", &lines)
     }
 
+    /// What a reader may conclude of each experiment, and what not yet.
+    fn conclusions(&self, width: usize) -> String {
+        let widest = self
+            .findings
+            .experiments
+            .iter()
+            .map(|experiment| experiment.name.len())
+            .max()
+            .unwrap_or(0);
+        let lines: Vec<String> = self
+            .findings
+            .experiments
+            .iter()
+            .map(|experiment| {
+                let verdicts = self
+                    .findings
+                    .verdicts
+                    .get(&experiment.name)
+                    .map_or(&[][..], Vec::as_slice);
+                let text = format!("{:<widest$}  {}", experiment.name, concluded(verdicts));
+                wrapped(&text, width, widest + 2)
+            })
+            .collect();
+        section("What to conclude of the goals, purchase and click", &lines)
+    }
+
     fn run(&self, width: usize) -> String {
         let progress = &self.summary.progress;
         let per_second = progress.counters.records as f64 / progress.elapsed.as_secs_f64().max(1e-9);
@@ -359,6 +386,38 @@ impl Page<'_> {
                 (experiment, variant, name)
             })
         })
+    }
+}
+
+/// What the goals of an experiment come to.
+fn concluded(verdicts: &[Verdict]) -> String {
+    let is = |verdict: &Verdict, name: &str| verdict.verdict == name;
+    if verdicts.iter().any(|verdict| is(verdict, "broken")) {
+        return "nothing: its subjects are not split as allocated, and no result of it is to be believed".to_owned();
+    }
+    let proven: Vec<String> = verdicts
+        .iter()
+        .filter(|verdict| is(verdict, "significant") || is(verdict, "significant_always_valid"))
+        .map(|verdict| {
+            let direction = if verdict.difference > 0.0 { "raises" } else { "lowers" };
+            format!("{} {direction} {}", verdict.variant, verdict.metric)
+        })
+        .collect();
+    if !proven.is_empty() {
+        return format!("{}; that is proven", proven.join(", "));
+    }
+    if let Some(early) = verdicts
+        .iter()
+        .find(|verdict| is(verdict, "planned_sample_not_reached"))
+    {
+        return format!(
+            "nothing yet: {} of the planned sample are there, whatever p says",
+            percent(early.planned_share)
+        );
+    }
+    match verdicts.is_empty() {
+        true => "nothing: no goal has outcomes".to_owned(),
+        false => "no difference was found with the planned sample".to_owned(),
     }
 }
 
