@@ -1,7 +1,7 @@
 -- What a look sees now of each metric in each treatment, against the control: all outcomes so far, Welch's p-value, and the evidence of the
 -- always-valid test, which rests on matured subjects only. A ratio's units are those of the delta method.
 with
-arms as (
+moments as (
   select experiment, metric, variant, subjects as n, matured_subjects,
          case when mean_y is null then mean when mean_y <> 0 then mean / mean_y end as mean,
          case when mean_y is null then m2
@@ -9,6 +9,13 @@ arms as (
                                              / (mean_y * mean_y), 0) end as m2
   from metric_stats
   where window_name = 'cumulative' and segment is null
+),
+-- beyond these sizes differences and squares would leave the range of a double
+arms as (
+  select experiment, metric, variant, n, matured_subjects,
+         case when abs(mean) <= 1e140 and m2 <= 1e290 then mean end as mean,
+         case when abs(mean) <= 1e140 and m2 <= 1e290 then m2 end as m2
+  from moments
 ),
 controls as (
   select a.experiment,

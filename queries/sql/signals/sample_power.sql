@@ -8,10 +8,10 @@ tested as (
   where minimum_effect is not null
 ),
 powered as (
-  -- two arms of 2 with unit variance have a standard error of 1
-  select *, power_z(minimum_effect * abs(mean_control) / standard_error, 2.0, 1.0, alpha) as power_now
+  -- two arms of 2 with unit variance have a standard error of 1; beyond a million of them the power is 1
+  select *, power_z(least(minimum_effect * abs(mean_control) / nullif(standard_error, 0), 1e6), 2.0, 1.0, alpha) as power_now
   from tested
-  where standard_error > 0 and mean_control <> 0
+  where mean_control <> 0 and standard_error > 0
 )
 select "row", watermark, experiment, metric, pair,
        case when power_now >= power then 'Info' end as severity,

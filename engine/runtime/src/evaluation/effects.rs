@@ -126,11 +126,20 @@ pub fn effect_rows(
     written
 }
 
+/// Beyond these nothing can be told: differences and squares would leave the range of a double.
+const GREATEST_MEAN: f64 = 1e140;
+const GREATEST_M2: f64 = 1e290;
+
 fn arm_of_mean(row: &StatisticsRow) -> Arm {
+    arm(row.subjects, row.mean, row.m2)
+}
+
+fn arm(n: i64, mean: Option<f64>, m2: Option<f64>) -> Arm {
+    let is_usable = mean.is_some_and(|mean| mean.abs() <= GREATEST_MEAN) && m2.is_some_and(|m2| m2 <= GREATEST_M2);
     Arm {
-        n: row.subjects,
-        mean: row.mean,
-        m2: row.m2,
+        n,
+        mean: mean.filter(|_| is_usable),
+        m2: m2.filter(|_| is_usable),
     }
 }
 
@@ -143,9 +152,5 @@ fn arm_of_ratio(row: &StatisticsRow) -> Option<Arm> {
     }
     let ratio = x / y;
     let m2 = (row.m2? - 2.0 * ratio * row.c? + ratio * ratio * row.m2_y?) / (y * y);
-    Some(Arm {
-        n: row.subjects,
-        mean: Some(ratio),
-        m2: Some(m2.max(0.0)),
-    })
+    Some(arm(row.subjects, Some(ratio), Some(m2.max(0.0))))
 }

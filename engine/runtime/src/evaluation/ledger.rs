@@ -14,6 +14,9 @@ use crate::snapshot::{AssignedCounts, ExperimentSnapshot, RecordTally};
 /// The most values of a segment that are followed: the largest.
 const MOST_SEGMENT_VALUES: usize = 50;
 
+/// The most variants that are followed besides the declared ones: more are no variants but a fault of whoever names them.
+const MOST_OTHER_VARIANTS: usize = 100;
+
 /// A segment's index and value; `None` for the experiment as a whole.
 pub type SegmentKey = Option<(u16, Option<Arc<str>>)>;
 
@@ -89,6 +92,8 @@ pub struct ExperimentLedger {
     /// Its variants: the declared ones in their order, then others by name.
     pub variants: Vec<Variant>,
     seen_variants: BTreeSet<u32>,
+    /// How many of those no allocation names.
+    other_variants: usize,
     tallies: [RecordTally; SHARDS],
     assigned: [BTreeMap<u32, AssignedCounts>; SHARDS],
     groups: BTreeMap<SegmentKey, BTreeMap<u32, GroupLedger>>,
@@ -120,6 +125,7 @@ impl ExperimentLedger {
             definition,
             variants: Vec::new(),
             seen_variants: BTreeSet::new(),
+            other_variants: 0,
             tallies: Default::default(),
             assigned: Default::default(),
             groups: BTreeMap::new(),
@@ -144,13 +150,15 @@ impl ExperimentLedger {
             *tally = snapshot.tally;
         }
         let seen_before = self.seen_variants.len();
-        self.seen_variants.extend(snapshot.assigned.keys());
+        for variant in snapshot.assigned.keys() {
+            self.see(*variant, names);
+        }
         if let Some(assigned) = self.assigned.get_mut(shard) {
             *assigned = snapshot.assigned;
         }
         for group in snapshot.groups {
             let PartialKey { variant, segment, .. } = group.key;
-            self.seen_variants.insert(variant);
+            self.see(variant, names);
             let ledger = self
                 .groups
                 .entry(segment.clone())
@@ -179,6 +187,22 @@ impl ExperimentLedger {
             self.list_variants(names);
             // a new variant changes what was to be expected of the others
             changes.segments.extend(self.groups.keys().cloned());
+        }
+    }
+
+    /// Follows a variant, if there is room for it.
+    fn see(&mut self, variant: u32, names: &JobNames) {
+        if self.seen_variants.contains(&variant) {
+            return;
+        }
+        let name = names.variants.name(variant);
+        let is_declared = self
+            .variants
+            .iter()
+            .any(|known| known.is_declared && &*known.name == name);
+        if is_declared || self.other_variants < MOST_OTHER_VARIANTS {
+            self.other_variants += usize::from(!is_declared);
+            self.seen_variants.insert(variant);
         }
     }
 

@@ -645,3 +645,50 @@ fn results_in_a_sink_that_people_watch_are_looked_at() {
     let (looks, signals) = job(false);
     assert_eq!((looks.num_rows(), signals.num_rows()), (0, 0));
 }
+
+#[test]
+fn values_without_variance_or_beyond_all_range_and_a_thousand_variants_stop_nothing() {
+    let mut config = declared(
+        Experiment::new("x")
+            .allocated([("a", 0.5), ("b", 0.5)])
+            .reallocated(Timestamp(START + 10 * MINUTE), [("a", 0.4), ("b", 0.6)]),
+    );
+    config.experiments[0].attribution_window = Some(Micros::from_mins(1));
+    config.experiments[0].plan = Some(Plan {
+        minimum_effect: Some(0.1),
+        subjects_per_variant: Some(1_000_000),
+        ..Plan::default()
+    });
+    config.metrics = ["constant", "nearly", "huge", "zero"].map(Metric::new).to_vec();
+    let mut stream = Stream::default();
+    for index in 0..1_000_u32 {
+        let subject = stream.subject();
+        stream.exposure("x", &subject, ["a", "b"][index as usize % 2]);
+        let values = [
+            ("constant", 10.0),
+            ("nearly", 10.0 + 1e-14 * f64::from(index % 3)),
+            ("huge", if index % 2 == 0 { 1e300 } else { -1e300 }),
+            ("zero", 0.0),
+        ];
+        for (metric, value) in values {
+            let payload =
+                format!(r#"{{"experimentName":"x","subjectId":"{subject}","metricName":"{metric}","value":{value}}}"#);
+            stream.envelope(stream.now + SECOND, "Outcome", &payload);
+        }
+        let stray = stream.subject();
+        stream.exposure("undeclared", &stray, &format!("variant-{index}"));
+        if index % 3 == 0 {
+            let stray = stream.subject();
+            stream.exposure("x", &stray, &format!("stray-{index}"));
+        }
+        stream.wait(2 * SECOND);
+    }
+    let found = found_in(&config, &stream);
+    assert!(found.iter().any(|signal| signal.0 == "variant.unknown"), "{found:?}");
+    let reached: Vec<&str> = found
+        .iter()
+        .filter(|signal| signal.0 == "sample.power")
+        .map(|signal| &*signal.3)
+        .collect();
+    assert_eq!(reached, ["nearlyb vs a"]);
+}
