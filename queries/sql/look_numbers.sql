@@ -1,4 +1,4 @@
--- What a look sees now of each metric in each treatment, against the control: all outcomes so far, Welch's p-value, and the evidence of the
+-- What a look sees now of each metric in each treatment, against the control: subjects, Welch's p-value over all outcomes so far, and the evidence of the
 -- always-valid test, which rests on matured subjects only. A ratio's units are those of the delta method.
 with
 moments as (
@@ -31,14 +31,19 @@ paths as (
 watermarks as (
   select experiment, max(watermark) as watermark from assignment_path where segment is null group by 1
 ),
+subjects as (
+  select experiment, variant, subjects from assignment_counts where window_name = 'cumulative' and segment is null
+),
 compared as (
   select t.experiment, t.metric, concat(t.variant, ' vs ', c.variant) as pair, w.watermark,
-         c.n as n_control, t.n as n_treatment, c.matured_subjects + t.matured_subjects as matured_n,
+         coalesce(of_c.subjects, c.n) as n_control, coalesce(of_t.subjects, t.n) as n_treatment, c.matured_subjects + t.matured_subjects as matured_n,
          welch(c.n, c.mean, c.m2, t.n, t.mean, t.m2) as test
   from controls
   join arms c on c.experiment = controls.experiment and c.variant = controls.control
   join arms t on t.experiment = c.experiment and t.metric = c.metric and t.variant <> c.variant
   left join watermarks w on w.experiment = c.experiment
+  left join subjects of_c on of_c.experiment = c.experiment and of_c.variant = c.variant
+  left join subjects of_t on of_t.experiment = t.experiment and of_t.variant = t.variant
 )
 select compared.experiment, compared.metric, compared.pair, watermark, n_control, n_treatment, matured_n,
        test['standard_error'] as standard_error, test['p_value'] as p_value, paths.log_e

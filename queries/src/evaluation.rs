@@ -151,6 +151,8 @@ fn effects() -> Vec<Field> {
         text("pair"),
         text("control"),
         text("treatment"),
+        // subjects of the two variants, whether or not their outcomes are complete
+        integer("subjects"),
         integer("n_control"),
         real_or_null("mean_control"),
         real_or_null("m2_control"),
@@ -175,7 +177,10 @@ fn looks() -> Vec<Field> {
         text("design"),
         real("alpha"),
         real_or_null("planned_n"),
-        // all outcomes so far
+        // whether a sample, an end or a minimal effect is planned, and whether the look was judged before, without its decision
+        flag("has_plan"),
+        flag("is_new"),
+        // subjects, and the effect over all outcomes so far
         integer("n_control"),
         integer("n_treatment"),
         real_or_null("standard_error"),
@@ -301,7 +306,8 @@ pub const SIGNALS: &[SignalQuery] = &[
         file!("outcome_before_exposure"),
     ),
     signal("data.late_dropped", Over::Experiments, file!("data_late_dropped")),
-    signal("traffic.none", Over::Experiments, file!("traffic_none")),
+    signal("traffic.none", Over::Experiments, file!("traffic_none"))
+        .while_still(Over::Experiments, file!("traffic_none_still")),
     signal("variant.missing", Over::Variants, file!("variant_missing")),
     signal("variant.unknown", Over::Variants, file!("variant_unknown")),
     signal("variant.leak", Over::Variants, file!("variant_leak")),

@@ -34,7 +34,8 @@ pub fn look(frame: &DataFrame) -> Result<Option<Look>, QueryError> {
     let mut scans = Vec::new();
     let shape = shape_of(&plan, &Scope::default(), &mut scans);
     let all = shape.columns.iter().fold(Taint::NONE, |all, taint| all | *taint);
-    if !all.has(Taint::APART) && !all.has(Taint::VALUE | Taint::VARIANT) {
+    let of_one_variant = shape.columns.iter().any(|taint| taint.has(Taint::VALUE | Taint::ROW));
+    if !all.has(Taint::APART) && !all.has(Taint::VALUE | Taint::VARIANT) && !of_one_variant {
         return Ok(None);
     }
     let mut look = scans.pop().unwrap_or_default();
@@ -60,6 +61,8 @@ impl Taint {
     const VARIANT: Taint = Taint(2);
     /// Outcomes, told apart by variant.
     const APART: Taint = Taint(4);
+    /// Of one variant alone, whichever it is: a row of statistics.
+    const ROW: Taint = Taint(8);
 
     fn has(self, other: Taint) -> bool {
         self.0 & other.0 == other.0
@@ -75,7 +78,12 @@ impl Taint {
     }
 
     fn without_value(self) -> Taint {
-        Taint(self.0 & !(Taint::VALUE.0 | Taint::APART.0))
+        Taint(self.0 & !(Taint::VALUE.0 | Taint::APART.0 | Taint::ROW.0))
+    }
+
+    /// What is added up over rows is no longer of one variant alone.
+    fn added_up(self) -> Taint {
+        Taint(self.0 & !Taint::ROW.0)
     }
 }
 
@@ -219,12 +227,8 @@ fn shape_of(plan: &LogicalPlan, scope: &Scope, scans: &mut Vec<Scope>) -> Shape 
             let input = shape_of(&sort.input, scope, scans);
             let keys = sort.expr.iter().map(|key| &key.expr);
             let by = taint_of_all(keys, sort.input.schema(), &input, scans);
-            // an order by variant alone tells nothing
-            if by.has(Taint::VALUE) {
-                input.restricted(by)
-            } else {
-                input
-            }
+            // who knows the order knows whose value is whose
+            input.restricted(by)
         }
         LogicalPlan::Projection(projection) => {
             let input = shape_of(&projection.input, scope, scans);
@@ -263,7 +267,8 @@ fn shape_of(plan: &LogicalPlan, scope: &Scope, scans: &mut Vec<Scope>) -> Shape 
             );
             for expr in &aggregate.aggr_expr {
                 // an aggregate depends on which rows there are
-                columns.push((taint_of(expr, schema, &input, scans) | input.rows).settled());
+                let taint = taint_of(expr, schema, &input, scans) | input.rows;
+                columns.push(if adds_up(expr) { taint.added_up() } else { taint }.settled());
             }
             Shape {
                 columns,
@@ -345,8 +350,17 @@ fn shape_of(plan: &LogicalPlan, scope: &Scope, scans: &mut Vec<Scope>) -> Shape 
             inputs => of_any(plan, inputs, scope, scans),
         },
         // what only explains shows no values
-        LogicalPlan::Explain(_) | LogicalPlan::DescribeTable(_) => Shape::default(),
+        LogicalPlan::Explain(_) | LogicalPlan::Analyze(_) | LogicalPlan::DescribeTable(_) => Shape::default(),
         other => of_any(other, &other.inputs(), scope, scans),
+    }
+}
+
+/// Whether an aggregate is a total over its rows, and not one of them.
+fn adds_up(expr: &Expr) -> bool {
+    match expr {
+        Expr::Alias(alias) => adds_up(&alias.expr),
+        Expr::AggregateFunction(function) => matches!(function.func.name(), "sum" | "avg" | "count"),
+        _ => false,
     }
 }
 
@@ -434,7 +448,7 @@ fn taint_of_column(table: &str, column: &str) -> Taint {
         "subjects_with_outcome" | "outcomes" | "sum" | "mean" | "m2" | "min" | "max" | "mean_y" | "m2_y" | "c"
             if is_statistics =>
         {
-            Taint::VALUE
+            Taint::VALUE | Taint::ROW
         }
         _ => Taint::NONE,
     }
@@ -536,6 +550,11 @@ mod tests {
             "select (select avg(mean) from metric_stats where variant = 'a') as m",
             "select variant, value from analysis.exposures_joined",
             "select variant, mean from analysis.metric_stats",
+            "select mean from metric_stats where experiment = 'x' order by variant",
+            "select mean, subjects from metric_stats",
+            "select max(mean) - min(mean) from metric_stats",
+            "select array_agg(mean) from metric_stats",
+            "select subjects_with_outcome from metric_stats order by variant",
             "select variant, subjects_with_outcome * 1.0 / subjects from metric_stats",
             "select max(mean) over (partition by variant) as m from metric_stats_history",
             "select variant, 0.0 as mean from exposures union all select variant, mean from metric_stats",
@@ -565,6 +584,7 @@ mod tests {
              from metric_stats a join metric_stats b using (experiment, metric) \
              where a.variant = 'a' and b.variant = 'b'",
             "explain select variant, mean from metric_stats",
+            "explain analyze select variant, mean from metric_stats",
             "select 1",
         ] {
             assert_eq!(look_of(sql).await, None, "{sql}");

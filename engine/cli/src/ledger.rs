@@ -7,7 +7,7 @@ use arrow::array::{ArrayRef, RecordBatch, StringArray, TimestampMicrosecondArray
 use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Schema};
 use backplane_config::{Config, SinkKind, SourceKind, StorageUrl};
-use backplane_connector_api::{ConnectorError, Epoch, Output, Sink as _};
+use backplane_connector_api::{Epoch, Output, Sink as _};
 use backplane_events::Table;
 use backplane_lake::{LakeOptions, LakeSink};
 use backplane_queries::evaluation::LOOK_NUMBERS;
@@ -153,9 +153,14 @@ impl Ledger for LakeLedger {
         let mut decisions = Vec::new();
         for url in self.urls.iter().filter(|url| may_have_ledger(url)) {
             let tables = [Table::Looks, Table::Decisions];
-            let mut rows = lakes::rows_of(url, &tables)
-                .map_err(|error| ConnectorError::internal(LEDGER, error))?
-                .into_iter();
+            let mut rows = match lakes::rows_of(url, &tables) {
+                Ok(rows) => rows.into_iter(),
+                // looks can be judged later; events cannot wait
+                Err(error) => {
+                    tracing::warn!(%error, lake = %url, "the looks of the lake cannot be read now");
+                    continue;
+                }
+            };
             looks.extend(rows.next());
             decisions.extend(rows.next());
         }

@@ -119,7 +119,10 @@ impl Job {
         let now = Instant::now();
         Ok(Job {
             boundaries: plan.boundaries(),
-            definitions: Vec::new(),
+            definitions: (0u32..)
+                .take(plan.experiments.len())
+                .map(|id| plan.define(id))
+                .collect(),
             names,
             input: Input::new(sources),
             outlets: Outlets::new(outlets),
@@ -177,6 +180,8 @@ impl Job {
     /// # Errors
     /// A source or sink failed; what the last epoch has committed stays.
     pub fn run(&mut self, stop: &AtomicBool, observer: &mut dyn Observer) -> Result<Ending, RuntimeError> {
+        // what was looked at while no job ran
+        self.follow_ledger()?;
         let ending = loop {
             if stop.load(Ordering::Relaxed) {
                 break Ending::Stopped;
@@ -521,14 +526,14 @@ impl Job {
         }
         let activity = ActivityByExperiment::of(&all);
         let (counts, statistics) = self.rows_of(CUMULATIVE, None, false, &all, &activity)?;
-        self.outlets.rows(Table::AssignmentCounts, counts)?;
+        self.outlets.rows(Table::AssignmentCounts, counts.clone())?;
         self.outlets.rows(Table::MetricStats, statistics.clone())?;
         if self.outlets.want(Table::MaturedStats) {
             let (_, statistics) = self.rows_of(CUMULATIVE, None, false, &matured, &activity)?;
             self.outlets.rows(Table::MaturedStats, statistics)?;
         }
         self.emit_paths()?;
-        self.look(statistics)
+        self.look(counts, statistics)
     }
 
     /// In a live job, emits rows that may still change, from time to time, if anything has moved since.

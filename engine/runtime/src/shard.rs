@@ -131,6 +131,7 @@ impl Shard {
             // Whatever became final before this boundary is out of reach for the records of its slice.
             self.advance_settled(context, context.boundaries.at_or_before(boundary - 1));
             self.mature_until(self.settled);
+            self.forget(context, self.settled);
             let segments = self.pending.take(boundary);
             self.apply_slice(context, boundary, &segments);
             self.mature_until(boundary);

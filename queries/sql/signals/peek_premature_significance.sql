@@ -9,6 +9,6 @@ select "row", watermark, experiment, metric, pair,
        exp(-greatest(coalesce(log_e, 0), 0)) as always_valid_p_value,
        looks, distinct_looks
 from evaluated_looks cross join thresholds
-where design = 'fixed' and least(n_control, n_treatment) >= burn_in and standard_error > 0
+where is_new and design = 'fixed' and least(n_control, n_treatment) >= burn_in and standard_error > 0
   and p_value < alpha and coalesce(log_e, 0) < -ln(alpha)
   and (planned_n is null or n_control + n_treatment < planned_n)

@@ -1,16 +1,18 @@
 -- Whether a premature significance is still one, by matured subjects: it is over when the anytime-valid test finds the effect, when it is
--- not significant any more, or when the planned sample is there. Raises nothing by itself: nobody has looked.
+-- not significant any more, or when the planned sample is there. Before the burn-in matured subjects say nothing, and it goes on. Raises
+-- nothing by itself: nobody has looked.
 with
 tested as (
-  select *,
+  select e.*, t.burn_in,
          welch(n_control, mean_control, m2_control, n_treatment, mean_treatment, m2_treatment, alpha)['p_value'] as p_value,
          always_valid(n_control, mean_control, m2_control, n_treatment, mean_treatment, m2_treatment,
                       alpha, tuning_n, 'absolute')['log_e'] as log_e
-  from evaluated_effects
+  from evaluated_effects e cross join thresholds t
 )
 select "row", watermark, experiment, metric, pair,
        'Warning' as severity,
        p_value as statistic,
        alpha as threshold
 from tested
-where p_value < alpha and log_e < -ln(alpha) and (planned_n is null or n_control + n_treatment < planned_n)
+where (planned_n is null or subjects < planned_n)
+  and (least(n_control, n_treatment) < burn_in or (p_value < alpha and log_e < -ln(alpha)))

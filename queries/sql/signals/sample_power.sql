@@ -1,11 +1,11 @@
 -- The matured subjects and the variance of the metric give the planned power at the planned minimal effect, relative to the control's
--- mean; two-sided normal approximation (z-test), as in sample size planning.
+-- mean; two-sided normal approximation (z-test), as in sample size planning. Not before the burn-in: few subjects may lie together by chance.
 with
 tested as (
   select *, welch(n_control, mean_control, m2_control, n_treatment, mean_treatment, m2_treatment)['standard_error']
             as standard_error
-  from evaluated_effects
-  where minimum_effect is not null
+  from evaluated_effects cross join thresholds
+  where minimum_effect is not null and least(n_control, n_treatment) >= burn_in
 ),
 powered as (
   -- two arms of 2 with unit variance have a standard error of 1; beyond a million of them the power is 1

@@ -99,27 +99,30 @@ async fn answer(
         context.terminal.line_width(),
     )?;
     let mut count = 0;
+    let mut look = look;
+    let mut recorded = None;
     while let Some(batch) = batches.next().await {
         let batch = batch.map_err(explain)?;
         count += batch.num_rows() as u64;
+        // before the first row is seen: whoever stops reading then has looked all the same
+        if let Some(look) = look.take_if(|_| count > 0) {
+            let shown = Shown { origin: "sql", query };
+            recorded = Some(ledger::record(lake, url, &look, shown).await);
+        }
         writer.write(&batch)?;
     }
     writer.finish()?;
     if format == RowFormat::Table {
         context.note(&format!("({}, {})", counted(count, "row"), duration(started.elapsed())));
     }
-    if let Some(look) = look.filter(|_| count > 0) {
-        let shown = Shown { origin: "sql", query };
-        match ledger::record(lake, url, &look, shown).await {
-            Ok(0) => {}
-            Ok(effects) if format == RowFormat::Table => context.note(&format!(
-                "this was a look at {}; it is recorded in the table looks",
-                counted(effects as u64, "effect")
-            )),
-            Ok(_) => {}
-            // whoever may read only has his answer
-            Err(error) => context.note(&format!("this look could not be recorded: {error}")),
-        }
+    match recorded {
+        Some(Ok(effects)) if effects > 0 && format == RowFormat::Table => context.note(&format!(
+            "this was a look at {}; it is recorded in the table looks",
+            counted(effects as u64, "effect")
+        )),
+        // whoever may only read has his answer
+        Some(Err(error)) => context.note(&format!("this look could not be recorded: {error}")),
+        _ => {}
     }
     Ok(())
 }

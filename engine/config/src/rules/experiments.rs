@@ -5,6 +5,9 @@ use std::collections::HashSet;
 use super::Rules;
 use crate::{AllocationEpoch, Design, Experiment, Plan};
 
+/// A share below this, of all subjects, is no share that anybody means.
+const LEAST_SHARE: f64 = 1e-9;
+
 impl Rules<'_> {
     pub(super) fn experiments(&mut self) {
         let config = self.config;
@@ -61,6 +64,13 @@ impl Rules<'_> {
                 self.error(&shares_path, "the shares add up to 0; at least one must be greater");
             } else if !total.is_finite() {
                 self.error(&shares_path, "the shares add up to more than a number can hold");
+            } else if let Some((variant, _)) = epoch
+                .shares
+                .iter()
+                .find(|(_, weight)| *weight > 0.0 && *weight < LEAST_SHARE * total)
+            {
+                let message = format!("the share of {variant} is less than a billionth; give it 0 or more than that");
+                self.error(&shares_path, message);
             }
             let before = index.checked_sub(1).and_then(|before| epochs.get(before));
             if let Some(before) = before {

@@ -90,6 +90,7 @@ pub fn effect_rows(
                 pair: &pair,
                 control: &control.name,
                 treatment: &treatment.name,
+                subjects: ledger.subjects(control) + ledger.subjects(treatment),
                 arms,
                 design: sample.design,
                 alpha: sample.alpha.unwrap_or(plan.signals.alpha),

@@ -100,6 +100,8 @@ pub struct ExperimentLedger {
     /// Records of it beyond the correction horizon.
     pub too_late: i64,
     traffic: Traffic,
+    /// Exposures that came before it was to start.
+    exposures_before_start: i64,
     strays: BTreeMap<Arc<str>, Strays>,
     /// Variants that have no subjects, or some that are not theirs.
     noted: BTreeSet<Arc<str>>,
@@ -131,6 +133,7 @@ impl ExperimentLedger {
             groups: BTreeMap::new(),
             too_late: 0,
             traffic: Traffic::default(),
+            exposures_before_start: 0,
             strays: BTreeMap::new(),
             noted: BTreeSet::new(),
         };
@@ -149,7 +152,13 @@ impl ExperimentLedger {
         if let Some(tally) = self.tallies.get_mut(shard) {
             *tally = snapshot.tally;
         }
-        let seen_before = self.seen_variants.len();
+        let known = |ledger: &Self| {
+            (
+                ledger.seen_variants.len(),
+                ledger.groups.get(&None).map_or(0, BTreeMap::len),
+            )
+        };
+        let known_before = known(self);
         for variant in snapshot.assigned.keys() {
             self.see(*variant, names);
         }
@@ -183,7 +192,7 @@ impl ExperimentLedger {
                 }
             }
         }
-        if self.seen_variants.len() != seen_before {
+        if known(self) != known_before {
             self.list_variants(names);
             // a new variant changes what was to be expected of the others
             changes.segments.extend(self.groups.keys().cloned());
@@ -208,7 +217,11 @@ impl ExperimentLedger {
 
     /// Notes the exposures that an evaluation is the first to see. Whether there are any.
     pub fn note_traffic(&mut self, at: i64) -> bool {
-        self.traffic.note(at, self.tally().exposures)
+        let exposures = self.tally().exposures;
+        if self.plan.starts_at.is_some_and(|start| at <= start) {
+            self.exposures_before_start = exposures;
+        }
+        self.traffic.note(at, exposures)
     }
 
     fn list_variants(&mut self, names: &JobNames) {
@@ -248,9 +261,16 @@ impl ExperimentLedger {
             others.sort_by(|a, b| a.name.cmp(&b.name));
         }
         if self.is_assumed() {
-            let share = 1.0 / listed.len().max(1) as f64;
+            // of those that have subjects: some are assigned on purpose and never exposed
+            let exposed = self.groups.get(&None);
+            let is_exposed = |variant: &Variant| {
+                exposed
+                    .zip(variant.id)
+                    .is_some_and(|(groups, id)| groups.contains_key(&id))
+            };
+            let share = 1.0 / listed.iter().filter(|variant| is_exposed(variant)).count().max(1) as f64;
             for variant in &mut listed {
-                variant.shares = vec![share];
+                variant.shares = vec![if is_exposed(variant) { share } else { 0.0 }];
             }
         }
         self.variants = listed;
@@ -267,6 +287,12 @@ impl ExperimentLedger {
     fn counts(&self, segment: &SegmentKey, variant: &Variant) -> Option<&Counts> {
         let group = self.groups.get(segment)?.get(&variant.id?)?;
         Some(&group.sum)
+    }
+
+    /// Subjects of a variant.
+    #[must_use]
+    pub fn subjects(&self, variant: &Variant) -> i64 {
+        self.counts(&None, variant).map_or(0, |counts| counts.subjects)
     }
 
     /// By allocation epoch and variant: first exposures.
@@ -369,12 +395,12 @@ impl ExperimentLedger {
             let counts = self.variants.iter().filter_map(|variant| self.counts(&None, variant));
             counts.map(of).sum()
         };
-        let least_subjects = self
-            .variants
-            .iter()
-            .filter(|variant| variant.is_planned())
-            .map(|variant| self.counts(&None, variant).map_or(0, |counts| counts.subjects))
-            .min();
+        let planned = || self.variants.iter().filter(|variant| variant.is_planned());
+        // one variant alone is no experiment yet
+        let least_subjects = planned()
+            .map(|variant| self.subjects(variant))
+            .min()
+            .filter(|_| planned().count() > 1);
         let assigned = |of: fn(&AssignedCounts) -> i64| -> Vec<i64> {
             let sum = |id: u32| self.assigned.iter().filter_map(|shard| shard.get(&id)).map(of).sum();
             self.variants.iter().map(|variant| variant.id.map_or(0, sum)).collect()
@@ -384,7 +410,7 @@ impl ExperimentLedger {
         let overdue = |start: i64| start.max(watched_since).saturating_add(HOUR) <= at;
         let row = ExperimentRow {
             variants: &names,
-            exposures: tally.exposures,
+            exposures: tally.exposures - self.exposures_before_start,
             first_exposures: of_all(|counts| counts.first_exposures.iter().sum()),
             crossovers: of_all(|counts| counts.crossovers),
             least_subjects: least_subjects.unwrap_or(0),

@@ -91,7 +91,8 @@ impl Looks {
                 continue;
             }
             look.is_decided = decision.is_some();
-            push(context, look, decision.map(|decision| decision.decision.as_str()), rows);
+            let decision = decision.map(|decision| decision.decision.as_str());
+            push(context, look, index >= first_new, decision, rows);
         }
         Ok(())
     }
@@ -145,8 +146,12 @@ impl Looks {
         let seen = self.seen.entry(key).or_default();
         seen.looks += 1;
         let total: i64 = look.n.iter().sum();
+        // so few subjects tell nothing, new or not
+        let burn_in = i64::try_from(context.plan.signals.burn_in).unwrap_or(i64::MAX);
+        let is_sufficient = look.n.iter().all(|n| *n >= burn_in);
         let information = look
             .standard_error
+            .filter(|_| is_sufficient)
             .filter(|error| *error > 0.0)
             .map(|error| 1.0 / (error * error));
         if let Some(information) = information {
@@ -189,7 +194,7 @@ impl Looks {
     }
 }
 
-fn push(context: &EvaluationContext<'_>, look: &Look, decision: Option<&str>, rows: &mut EvaluationRows) {
+fn push(context: &EvaluationContext<'_>, look: &Look, is_new: bool, decision: Option<&str>, rows: &mut EvaluationRows) {
     let plan = context.plan.experiments.get(look.experiment as usize);
     let sample = plan.map(|plan| plan.sample.clone()).unwrap_or_default();
     let about = About {
@@ -205,6 +210,8 @@ fn push(context: &EvaluationContext<'_>, look: &Look, decision: Option<&str>, ro
         design: sample.design,
         alpha: sample.alpha.unwrap_or(context.plan.signals.alpha),
         planned_n: sample.planned_pair(),
+        has_plan: sample.subjects_per_variant.is_some() || sample.ends_at.is_some() || sample.minimum_effect.is_some(),
+        is_new,
         n: look.n,
         evidence: [look.standard_error, look.p_value, look.log_e],
         looks: look.looks,

@@ -109,7 +109,9 @@ pub struct EffectRow<'a> {
     pub control: &'a str,
     /// The treatment.
     pub treatment: &'a str,
-    /// Statistics of the control and of the treatment.
+    /// Subjects of the two variants.
+    pub subjects: i64,
+    /// Statistics of the control and of the treatment, over matured subjects.
     pub arms: [Arm; 2],
     /// The design of the experiment.
     pub design: &'a str,
@@ -138,6 +140,10 @@ pub struct LookRow<'a> {
     pub alpha: f64,
     /// The planned total of the two variants.
     pub planned_n: Option<f64>,
+    /// Whether anything is planned.
+    pub has_plan: bool,
+    /// Whether it was not judged before.
+    pub is_new: bool,
     /// Subjects of the control and of the treatment.
     pub n: [i64; 2],
     /// The effect's standard error, its p-value, and the always-valid test's greatest logarithm of an e-value.
@@ -219,6 +225,7 @@ struct VariantRows {
 struct EffectRows {
     head: Head,
     texts: [StringBuilder; 4],
+    subjects: Int64Builder,
     n: [Int64Builder; 2],
     means: [Float64Builder; 2],
     m2: [Float64Builder; 2],
@@ -234,6 +241,8 @@ struct LookRows {
     texts: [StringBuilder; 3],
     alpha: Float64Builder,
     planned_n: Float64Builder,
+    has_plan: BooleanBuilder,
+    is_new: BooleanBuilder,
     n: [Int64Builder; 2],
     evidence: [Float64Builder; 3],
     counts: [Int64Builder; 2],
@@ -358,6 +367,7 @@ impl EvaluationRows {
         {
             builder.append_value(text);
         }
+        rows.subjects.append_value(row.subjects);
         append(&mut rows.n, row.arms.map(|arm| arm.n));
         for (side, arm) in row.arms.iter().enumerate() {
             if let (Some(mean), Some(m2)) = (rows.means.get_mut(side), rows.m2.get_mut(side)) {
@@ -382,6 +392,8 @@ impl EvaluationRows {
         }
         rows.alpha.append_value(row.alpha);
         rows.planned_n.append_option(row.planned_n);
+        rows.has_plan.append_value(row.has_plan);
+        rows.is_new.append_value(row.is_new);
         append(&mut rows.n, row.n);
         for (builder, value) in rows.evidence.iter_mut().zip(row.evidence) {
             builder.append_option(value);
@@ -464,6 +476,7 @@ impl EffectRows {
     fn take(&mut self) -> Taken {
         let mut columns = self.head.finish();
         columns.extend(self.texts.iter_mut().map(|texts| Arc::new(texts.finish()) as ArrayRef));
+        columns.push(Arc::new(self.subjects.finish()));
         for ((n, mean), m2) in self.n.iter_mut().zip(&mut self.means).zip(&mut self.m2) {
             columns.push(Arc::new(n.finish()));
             columns.push(Arc::new(mean.finish()));
@@ -483,6 +496,8 @@ impl LookRows {
         columns.extend(self.texts.iter_mut().map(|texts| Arc::new(texts.finish()) as ArrayRef));
         columns.push(Arc::new(self.alpha.finish()));
         columns.push(Arc::new(self.planned_n.finish()));
+        columns.push(Arc::new(self.has_plan.finish()));
+        columns.push(Arc::new(self.is_new.finish()));
         columns.extend(finished(&mut self.n));
         columns.extend(
             self.evidence

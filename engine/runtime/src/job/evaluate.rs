@@ -114,13 +114,14 @@ impl Job {
     }
 
     /// Results that go to a sink which a person watches are looked at: the ledger gets a row for each effect, and it is judged.
-    pub(super) fn look(&mut self, statistics: RecordBatch) -> Result<(), RuntimeError> {
+    pub(super) fn look(&mut self, counts: RecordBatch, statistics: RecordBatch) -> Result<(), RuntimeError> {
         let sinks: Vec<String> = self.outlets.looking().map(str::to_owned).collect();
         if sinks.is_empty() || statistics.num_rows() == 0 {
             return Ok(());
         }
         let (assignments, effects) = self.evaluations.current_paths(&self.names)?;
         let mut tables = vec![
+            (Table::AssignmentCounts, counts),
             (Table::MetricStats, statistics),
             (Table::AssignmentPath, assignments),
             (Table::EffectPath, effects),
