@@ -127,7 +127,7 @@ pub fn resolved(signal: &str, part: &str, raised_at: &str) -> String {
         "outcome.before_exposure" => "outcomes before their exposure are few again",
         "data.late_dropped" => "records that come too late are few again",
         "traffic.none" => "exposures come again, or the experiment has ended",
-        "variant.missing" => "the variant has subjects now",
+        "variant.missing" => "the variant has subjects now, or no share any more",
         "peek.premature_significance" => {
             "the result is proven, or no longer looks significant, or has its planned sample"
         }
