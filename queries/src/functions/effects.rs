@@ -43,8 +43,7 @@ impl StatisticalTest for WelchsTest {
             let (Some((control, treatment)), Some(alpha)) = (samples.get(row)?, alphas.get(row)) else {
                 return Ok(None);
             };
-            let outcome = welch(&control, &treatment, alpha);
-            outcome.map(Some).map_err(|error| arguments.refused(&error))
+            arguments.judged(welch(&control, &treatment, alpha))
         })
     }
 
@@ -83,8 +82,7 @@ impl StatisticalTest for RelativeLifts {
             let (Some((control, treatment)), Some(alpha)) = (samples.get(row)?, alphas.get(row)) else {
                 return Ok(None);
             };
-            let outcome = relative_lift(&control, &treatment, alpha);
-            outcome.map(Some).map_err(|error| arguments.refused(&error))
+            arguments.judged(relative_lift(&control, &treatment, alpha))
         })
     }
 
@@ -155,8 +153,7 @@ impl StatisticalTest for AlwaysValidTest {
                     return Err(arguments.wrong(format_args!("scale is '{other}', give 'absolute' or 'relative'")));
                 }
             };
-            let outcome = always_valid(&control, &treatment, alpha, tuning_n, scale);
-            outcome.map(Some).map_err(|error| arguments.refused(&error))
+            arguments.judged(always_valid(&control, &treatment, alpha, tuning_n, scale))
         })
     }
 

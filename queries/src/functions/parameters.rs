@@ -224,6 +224,16 @@ impl Arguments {
         self.wrong(error)
     }
 
+    /// The outcome of a row; null where values are so large that their squares leave the range of a double: that is in the data, and one
+    /// such metric shall not keep a reader from all others.
+    pub(super) fn judged<T>(&self, outcome: std::result::Result<T, StatsError>) -> Result<Option<T>> {
+        match outcome {
+            Ok(outcome) => Ok(Some(outcome)),
+            Err(StatsError::RescaleValues { .. }) => Ok(None),
+            Err(error) => Err(self.refused(&error)),
+        }
+    }
+
     /// That the arguments of a row are wrong, in the words of `what`.
     pub(super) fn wrong(&self, what: impl fmt::Display) -> DataFusionError {
         exec_datafusion_err!("{}: {what}", self.parameters)
