@@ -767,3 +767,39 @@ fn a_variant_that_is_assigned_and_never_exposed_has_no_assumed_share() {
     }
     assert_eq!(found_in(&config, &stream), []);
 }
+
+#[test]
+fn a_live_job_finds_the_same_as_a_bounded_one() {
+    use backplane_connector_api::memory::{MemorySource, MemoryStore};
+    use std::sync::atomic::AtomicBool;
+    let mut stream = Stream::default();
+    stream.expose(120, &["a", "a", "a", "a", "a", "a", "a", "a", "a", "b"]);
+    stream.expose(2_400, &["a", "b"]);
+    // so that the watermark passes the closing in a live job too
+    stream.wait(10 * MINUTE);
+    stream.expose(1, &["a"]);
+    let ids = |store: &MemoryStore| super::texts(&rows(store, Table::Signals), "event_id");
+    let (bounded, _) = run(&halves(), Vec::new(), lines(&stream.records), 2, 1 << 20);
+    assert_eq!(ids(&bounded).len(), 2);
+
+    for pieces in [1, 7, 40] {
+        let (source, feed) = MemorySource::live("live");
+        let store = MemoryStore::new();
+        let mut job = super::job_of(&halves(), Vec::new(), source, vec![super::all_tables(&store)], 2);
+        let stop = AtomicBool::new(false);
+        let mut left = stream.records.chunks(stream.records.len().div_ceil(pieces));
+        let all = stream.records.len() as u64;
+        let mut feeder = super::Feeder {
+            step: 0,
+            stop: &stop,
+            on_round: Box::new(move |_, progress| {
+                if let Some(records) = left.next() {
+                    feed.append("p", format!("{}\n", records.join("\n")));
+                }
+                progress.counters.records == all && progress.counters.signals > 0
+            }),
+        };
+        job.run(&stop, &mut feeder).unwrap();
+        assert_eq!(ids(&store), ids(&bounded), "{pieces} pieces");
+    }
+}
