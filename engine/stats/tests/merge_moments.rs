@@ -178,8 +178,8 @@ fn exact_scaled_co_moment(pairs: &[(i64, i64)]) -> i128 {
     n * sum(|(x, y)| i128::from(*x) * i128::from(*y)) - sum(|(x, _)| i128::from(*x)) * sum(|(_, y)| i128::from(*y))
 }
 
-/// `tolerance` is of squared deviations: merging loses next to nothing, values taken back leave what their squares took from the others.
-fn assert_exact(moments: &CrossMoments, pairs: &[(i64, i64)], tolerance: f64) {
+/// `held` is the greatest sum of squares that the state ever held: values taken back leave what their squares took from the others.
+fn assert_exact(moments: &CrossMoments, pairs: &[(i64, i64)], held: f64) {
     assert_eq!(moments.count(), pairs.len() as u64);
     if pairs.is_empty() {
         assert_eq!(*moments, CrossMoments::new());
@@ -192,12 +192,21 @@ fn assert_exact(moments: &CrossMoments, pairs: &[(i64, i64)], tolerance: f64) {
     let mean = sum as f64 * UNIT / n;
     assert_close(moments.mean_x(), mean, 1e-15, "mean");
     let m2 = exact_scaled_co_moment(&of_x) as f64 * UNIT * UNIT / n;
-    assert_close(moments.m2_x(), m2, tolerance, "m2");
+    let error = (moments.m2_x().unwrap() - m2).abs();
+    assert!(
+        error <= 1e-12 * m2 + 1e-27 * held,
+        "m2: {:?}, expected {m2}",
+        moments.m2_x()
+    );
     // the co-moment may cancel to nothing: what is left is measured by the deviations it is made of
     let c = exact_scaled_co_moment(pairs) as f64 * UNIT * UNIT / n;
     let scale = (moments.m2_x().unwrap() * moments.m2_y().unwrap()).sqrt();
     let error = (moments.c().unwrap() - c).abs();
-    assert!(error <= tolerance * scale, "c: {:?}, expected {c}", moments.c());
+    assert!(
+        error <= 1e-12 * scale + 1e-27 * held,
+        "c: {:?}, expected {c}",
+        moments.c()
+    );
 }
 
 proptest! {
@@ -211,10 +220,10 @@ proptest! {
             parts[*part].add(real(*x), real(*y));
         }
         let mut all: Vec<(i64, i64)> = pairs.iter().map(|(x, y, _)| (*x, *y)).collect();
-        assert_exact(&merged(&parts), &all, 1e-12);
-        assert_exact(&merged_as_a_tree(&parts), &all, 1e-12);
+        assert_exact(&merged(&parts), &all, 0.0);
+        assert_exact(&merged_as_a_tree(&parts), &all, 0.0);
         all.extend((0..zeros).map(|_| (0, 0)));
-        assert_exact(&merged(parts.iter().rev()).with_zeros(zeros), &all, 1e-12);
+        assert_exact(&merged(parts.iter().rev()).with_zeros(zeros), &all, 0.0);
     }
 
     #[test]
@@ -222,6 +231,9 @@ proptest! {
         start in prop::collection::vec((value(), value()), 1..40),
         changes in prop::collection::vec((0_usize..40, prop::option::of((value(), value()))), 0..120),
     ) {
+        let changed = changes.iter().filter_map(|(_, change)| change.as_ref());
+        let sizes = start.iter().chain(changed).flat_map(|(x, y)| [x.unsigned_abs(), y.unsigned_abs()]);
+        let largest = 2.0 * sizes.max().unwrap_or(0) as f64;
         let mut left = start;
         let mut moments = CrossMoments::new();
         for (x, y) in &left {
@@ -257,7 +269,8 @@ proptest! {
             let y = left.iter().map(|(_, y)| real(*y));
             moments.set_extremes_y(y.clone().fold(f64::INFINITY, f64::min), y.fold(f64::NEG_INFINITY, f64::max));
         }
-        assert_exact(&moments, &left, 1e-9);
+        let held = (largest * UNIT).powi(2) * 160.0;
+        assert_exact(&moments, &left, held);
     }
 
     #[test]
