@@ -1,24 +1,22 @@
 //! Lakes to be asked in SQL.
 
-use std::collections::BTreeSet;
 use std::future::Future;
 use std::io;
-use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::DataType;
-
 use backplane_config::{Config, SinkKind, SourceKind, StorageUrl};
 use backplane_events::Table;
 use backplane_lake::{Lake, LakeError, LakeOptions};
 use backplane_queries::{Catalogue, session};
+use datafusion::common::DataFusionError;
 use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::prelude::DataFrame;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::exit::CliError;
-use crate::ledger::in_memory_types;
 
 /// The name by which errors call a lake that is not a source or sink.
 const LAKE: &str = "lake";
@@ -27,6 +25,8 @@ const LAKE: &str = "lake";
 pub struct OpenLake {
     /// The tables and views.
     pub catalogue: Catalogue,
+    /// Where it is.
+    pub url: StorageUrl,
     runtime: &'static Runtime,
 }
 
@@ -44,27 +44,52 @@ impl OpenLake {
             catalogue.register(lake.tables().await.map_err(of_lake)?).await?;
             Ok::<_, CliError>(catalogue)
         })?;
-        Ok(OpenLake { catalogue, runtime })
+        Ok(OpenLake {
+            catalogue,
+            url: url.clone(),
+            runtime,
+        })
     }
 
-    /// The experiments that the lake knows, declared or seen.
+    /// The rows of a query.
     ///
     /// # Errors
-    /// The lake cannot be read.
-    pub fn experiments(&self) -> Result<BTreeSet<String>, CliError> {
-        let query =
-            "select experiment from experiments where experiment <> '*' union select experiment from assignment_counts";
-        let batches = self.wait_for(async {
-            let frame = self.catalogue.query(query).await?;
-            let explain = |error| CliError::from(self.catalogue.explain(&error));
-            frame.collect().await.map_err(explain)
-        })?;
-        let mut names = BTreeSet::new();
-        for batch in batches {
-            let column = cast(batch.column(0), &DataType::Utf8).map_err(CliError::internal)?;
-            names.extend(column.as_string::<i32>().iter().flatten().map(str::to_owned));
+    /// It cannot be planned, or it failed.
+    pub async fn ask(&self, query: &str) -> Result<RecordBatch, CliError> {
+        self.rows(self.catalogue.query(query).await?).await
+    }
+
+    /// The rows of a planned query.
+    ///
+    /// # Errors
+    /// It failed.
+    pub async fn rows(&self, frame: DataFrame) -> Result<RecordBatch, CliError> {
+        rows_of_frame(frame)
+            .await
+            .map_err(|error| self.catalogue.explain(&error).into())
+    }
+
+    /// Refuses an experiment that the lake does not know, neither declared nor seen.
+    ///
+    /// # Errors
+    /// [`CliError::Usage`] that names those it knows; the lake cannot be read.
+    pub fn check_experiment(&self, experiment: &str) -> Result<(), CliError> {
+        let known = "select experiment from experiments where experiment <> '*' \
+                     union select experiment from assignment_counts order by 1";
+        let known = self.wait_for(self.ask(known))?;
+        let names = cast(known.column(0), &DataType::Utf8).map_err(CliError::internal)?;
+        let names: Vec<&str> = names.as_string::<i32>().iter().flatten().collect();
+        if names.contains(&experiment) {
+            return Ok(());
         }
-        Ok(names)
+        Err(CliError::Usage(format!(
+            "the lake knows no experiment {experiment}; it has {}",
+            if names.is_empty() {
+                "none".to_owned()
+            } else {
+                names.join(", ")
+            }
+        )))
     }
 
     /// Waits for work on the lake.
@@ -73,38 +98,12 @@ impl OpenLake {
     }
 }
 
-/// Refuses an experiment that the lake does not know.
-///
-/// # Errors
-/// [`CliError::Usage`] that names those it knows; the lake cannot be read.
-pub fn check_experiment(lake: &OpenLake, experiment: &str) -> Result<(), CliError> {
-    let known = lake.experiments()?;
-    if known.contains(experiment) {
-        return Ok(());
-    }
-    let names: Vec<&str> = known.iter().map(String::as_str).collect();
-    Err(CliError::Usage(format!(
-        "the lake knows no experiment {experiment}; it has {}",
-        if names.is_empty() {
-            "none".to_owned()
-        } else {
-            names.join(", ")
-        }
-    )))
-}
-
-/// What to say where no lake was named.
-pub fn which_lake() -> CliError {
-    CliError::Usage("which lake? name it with --lake, or a configuration that has one with --config".to_owned())
-}
-
-/// The lake of the configuration at `path`.
-///
-/// # Errors
-/// [`CliError::Usage`] if it has none.
-pub fn named_in(path: &Path, config: &Config) -> Result<StorageUrl, CliError> {
-    let url = of_config(config).cloned();
-    url.ok_or_else(|| CliError::Usage(format!("{} has no lake; name one with --lake", path.display())))
+/// The rows of a query as one batch.
+async fn rows_of_frame(frame: DataFrame) -> Result<RecordBatch, DataFusionError> {
+    let schema = Arc::new(frame.schema().as_arrow().clone());
+    let batches = frame.collect().await?;
+    let schema = batches.first().map_or(schema, RecordBatch::schema);
+    Ok(concat_batches(&schema, &batches)?)
 }
 
 /// All rows of some tables of a lake as it is now, each as one batch; none where there is no lake.
@@ -127,10 +126,7 @@ pub fn rows_of(url: &StorageUrl, tables: &[Table]) -> Result<Vec<RecordBatch>, C
                 continue;
             };
             let frame = session.read_table(provider).map_err(CliError::internal)?;
-            let batches = frame.collect().await.map_err(CliError::internal)?;
-            let batches: Result<Vec<RecordBatch>, CliError> =
-                batches.iter().map(|batch| in_memory_types(*table, batch)).collect();
-            rows.push(concat_batches(&table.schema(), &batches?).map_err(CliError::internal)?);
+            rows.push(rows_of_frame(frame).await.map_err(CliError::internal)?);
         }
         Ok(rows)
     })

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::compute::concat_batches;
-use arrow::datatypes::{DataType, Schema};
 use backplane_config::{Config, SinkKind, SourceKind, StorageUrl};
 use backplane_connector_api::{Epoch, Output, Sink as _};
 use backplane_events::Table;
 use backplane_lake::{LakeOptions, LakeSink};
 use backplane_queries::evaluation::LOOK_NUMBERS;
 use backplane_queries::lineage::Look;
+use backplane_runtime::evaluation::{Looker, look_rows};
 use backplane_runtime::{Ledger, LedgerRows, RuntimeError};
 use chrono::Utc;
 use datafusion::prelude::{col, lit};
@@ -36,48 +36,30 @@ pub struct Shown<'a> {
 ///
 /// # Errors
 /// The lake cannot be read, or not be written.
-pub async fn record(lake: &OpenLake, url: &StorageUrl, look: &Look, shown: Shown<'_>) -> Result<usize, CliError> {
-    let explain = |error| CliError::from(lake.catalogue.explain(&error));
+pub async fn record(lake: &OpenLake, look: &Look, shown: Shown<'_>) -> Result<usize, CliError> {
     let mut frame = lake.catalogue.query(LOOK_NUMBERS).await?;
     for (column, names) in [("experiment", &look.experiments), ("metric", &look.metrics)] {
         if let Some(names) = names {
             let names = names.iter().map(|name| lit(name.as_str())).collect();
-            frame = frame.filter(col(column).in_list(names, false)).map_err(explain)?;
+            let filtered = frame.filter(col(column).in_list(names, false));
+            frame = filtered.map_err(|error| lake.catalogue.explain(&error))?;
         }
     }
-    let empty = Arc::new(frame.schema().as_arrow().clone());
-    let batches = frame.collect().await.map_err(explain)?;
-    let of_numbers = batches.first().map_or(empty, RecordBatch::schema);
-    let numbers = concat_batches(&of_numbers, &batches).map_err(CliError::internal)?;
+    let numbers = lake.rows(frame).await?;
     let count = numbers.num_rows();
     if count == 0 {
         return Ok(0);
     }
-    let same = |text: &str| Arc::new(StringArray::from(vec![text; count])) as ArrayRef;
-    let ids: Vec<String> = (0..count).map(|_| Uuid::new_v4().to_string()).collect();
-    let hash = Uuid::new_v5(&Uuid::NAMESPACE_OID, shown.query.as_bytes())
-        .simple()
-        .to_string();
-    let schema = Table::Looks.schema();
-    let columns = schema.fields().iter().map(|field| {
-        let column = match field.name().as_str() {
-            "look_id" => Arc::new(StringArray::from(ids.clone())) as ArrayRef,
-            "time" => now(count),
-            "principal" => same(&principal()),
-            "origin" => same(shown.origin),
-            "query_hash" => same(&hash),
-            name => {
-                let column = numbers.column_by_name(name);
-                column
-                    .cloned()
-                    .ok_or_else(|| CliError::internal(format!("a look has no {name}")))?
-            }
-        };
-        arrow::compute::cast(&column, field.data_type()).map_err(CliError::internal)
-    });
-    let columns = columns.collect::<Result<Vec<_>, _>>()?;
-    let rows = RecordBatch::try_new(schema, columns).map_err(CliError::internal)?;
-    append(url, Table::Looks, rows)?;
+    let looker = Looker {
+        principal: &principal(),
+        origin: shown.origin,
+        query_hash: &Uuid::new_v5(&Uuid::NAMESPACE_OID, shown.query.as_bytes())
+            .simple()
+            .to_string(),
+    };
+    let ids = (0..count).map(|_| Uuid::new_v4().to_string()).collect();
+    let rows = look_rows(&numbers, &looker, ids, Utc::now().timestamp_micros())?;
+    append(&lake.url, Table::Looks, rows)?;
     Ok(count)
 }
 
@@ -88,7 +70,8 @@ pub async fn record(lake: &OpenLake, url: &StorageUrl, look: &Look, shown: Shown
 pub fn decide(url: &StorageUrl, experiment: &str, decision: &str, detail: Option<&str>) -> Result<(), CliError> {
     let text = |text: Option<&str>| Arc::new(StringArray::from(vec![text])) as ArrayRef;
     let columns = vec![
-        now(1),
+        Arc::new(TimestampMicrosecondArray::from_value(Utc::now().timestamp_micros(), 1).with_timezone("UTC"))
+            as ArrayRef,
         text(Some(&principal())),
         text(Some(experiment)),
         text(Some(decision)),
@@ -96,11 +79,6 @@ pub fn decide(url: &StorageUrl, experiment: &str, decision: &str, detail: Option
     ];
     let rows = RecordBatch::try_new(Table::Decisions.schema(), columns).map_err(CliError::internal)?;
     append(url, Table::Decisions, rows)
-}
-
-fn now(count: usize) -> ArrayRef {
-    let now = Utc::now().timestamp_micros();
-    Arc::new(TimestampMicrosecondArray::from_value(now, count).with_timezone("UTC"))
 }
 
 /// Who is at the terminal.
@@ -183,18 +161,4 @@ fn may_have_ledger(url: &StorageUrl) -> bool {
     let has = |folder: &Path, table: Table| folder.join(table.name()).is_dir();
     url.local_path()
         .is_none_or(|folder| has(&folder, Table::Looks) || has(&folder, Table::Decisions))
-}
-
-/// The columns of a table as they are in memory, whatever a reader has made of them.
-pub fn in_memory_types(table: Table, batch: &RecordBatch) -> Result<RecordBatch, CliError> {
-    let schema: Arc<Schema> = table.schema();
-    let columns = schema.fields().iter().map(|field| {
-        let column = batch.column_by_name(field.name());
-        let column =
-            column.ok_or_else(|| CliError::internal(format!("{} has no column {}", table.name(), field.name())))?;
-        let data_type: &DataType = field.data_type();
-        arrow::compute::cast(column, data_type).map_err(CliError::internal)
-    });
-    let columns = columns.collect::<Result<Vec<_>, _>>()?;
-    RecordBatch::try_new(schema, columns).map_err(CliError::internal)
 }

@@ -43,5 +43,5 @@ pub use error::EventsError;
 pub use kinds::{AssignmentPolicy, EventType, OutcomeType, Severity, SignalType};
 pub use member::{json_elements, json_member};
 pub use model::{AnalysisSignal, Assignment, Envelope, ErrorEvent, Exposure, Outcome, Payload, SCHEMA_VERSION};
-pub use tables::{Table, dictionary_type, timestamp_type};
+pub use tables::{Table, timestamp_type};
 pub use time::EventTime;

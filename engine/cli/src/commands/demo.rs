@@ -75,7 +75,7 @@ fn look_at_results(folder: &DemoFolder, config: &Config, job: &mut Job) -> Resul
         origin: "demo",
         query: "backplane demo",
     };
-    lake.wait_for(ledger::record(&lake, &url, &Look::default(), shown))?;
+    lake.wait_for(ledger::record(&lake, &Look::default(), shown))?;
     job.follow_up()?;
     Findings::read(&OpenLake::open(&url)?, config)
 }

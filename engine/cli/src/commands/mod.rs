@@ -20,6 +20,7 @@ use backplane_config::{Config, Document, Loaded, StorageUrl, process_environment
 
 use crate::args::{Command, ConfigCommand, LogFormat};
 use crate::exit::{CliError, Outcome};
+use crate::lakes;
 use crate::terminal::Terminal;
 
 /// What every command needs.
@@ -45,6 +46,24 @@ impl Context {
         // where standard error is closed there is nobody to tell
         let _ = writeln!(self.terminal.errors(), "{text}");
     }
+}
+
+/// The lake that a command is to ask: the one that is named, else that of a configuration.
+///
+/// # Errors
+/// None is named, it cannot be one, or the configuration has none or is wrong.
+fn lake_url(lake: Option<&str>, config: Option<&Path>) -> Result<StorageUrl, CliError> {
+    if let Some(lake) = lake {
+        return check_url("--lake", lake);
+    }
+    let Some(path) = config else {
+        return Err(CliError::Usage(
+            "which lake? name it with --lake, or a configuration that has one with --config".to_owned(),
+        ));
+    };
+    let loaded = load(path, &[])?;
+    let url = lakes::of_config(&loaded.config).cloned();
+    url.ok_or_else(|| CliError::Usage(format!("{} has no lake; name one with --lake", path.display())))
 }
 
 /// Carries out a command.

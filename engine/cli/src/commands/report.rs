@@ -3,13 +3,12 @@
 mod facts;
 mod page;
 
-use backplane_config::StorageUrl;
 use backplane_queries::lineage::Look;
 
-use super::{Context, check_url, load};
+use super::{Context, lake_url};
 use crate::args::{ReportArgs, ReportFormat};
 use crate::exit::{CliError, Outcome};
-use crate::lakes::{self, OpenLake};
+use crate::lakes::OpenLake;
 use crate::ledger::{self, Shown};
 use facts::Facts;
 use page::Page;
@@ -19,9 +18,8 @@ use page::Page;
 /// # Errors
 /// There is no lake, it knows no such experiment, or it cannot be read.
 pub fn execute(args: &ReportArgs, context: &Context) -> Result<Outcome, CliError> {
-    let url = lake_url(args)?;
-    let lake = OpenLake::open(&url)?;
-    lakes::check_experiment(&lake, &args.experiment)?;
+    let lake = OpenLake::open(&lake_url(args.lake.as_deref(), args.config.as_deref())?)?;
+    lake.check_experiment(&args.experiment)?;
     let facts = lake.wait_for(Facts::read(&lake, &args.experiment))?;
     let page = Page::of(&facts);
     context.print(&match args.format {
@@ -36,18 +34,8 @@ pub fn execute(args: &ReportArgs, context: &Context) -> Result<Outcome, CliError
         origin: "report",
         query: &args.experiment,
     };
-    if let Err(error) = lake.wait_for(ledger::record(&lake, &url, &look, shown)) {
+    if let Err(error) = lake.wait_for(ledger::record(&lake, &look, shown)) {
         context.note(&format!("this look could not be recorded: {error}"));
     }
     Ok(Outcome::Done)
-}
-
-fn lake_url(args: &ReportArgs) -> Result<StorageUrl, CliError> {
-    if let Some(lake) = &args.lake {
-        return check_url("--lake", lake);
-    }
-    let Some(path) = &args.config else {
-        return Err(lakes::which_lake());
-    };
-    lakes::named_in(path, &load(path, &[])?.config)
 }

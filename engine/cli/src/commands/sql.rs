@@ -8,15 +8,14 @@ mod statement;
 use std::io::Read as _;
 use std::time::Instant;
 
-use backplane_config::StorageUrl;
 use backplane_queries::lineage;
 use futures::StreamExt as _;
 
-use super::{Context, check_url, load};
+use super::{Context, lake_url};
 use crate::args::{RowFormat, SqlArgs};
 use crate::exit::{CliError, Outcome};
 use crate::format::{counted, duration};
-use crate::lakes::{self, OpenLake};
+use crate::lakes::OpenLake;
 use crate::ledger::{self, Shown};
 use rows::RowWriter;
 
@@ -35,25 +34,15 @@ pub fn execute(args: &SqlArgs, context: &Context) -> Result<Outcome, CliError> {
             "--format parquet: a terminal cannot show Parquet; send it to a file, e.g. > rows.parquet".to_owned(),
         ));
     }
-    let url = lake_url(args)?;
+    let url = lake_url(args.lake.as_deref(), args.config.as_deref())?;
     let is_prompt = args.query.is_none() && context.terminal.takes_input();
     let query = if is_prompt { None } else { Some(query_text(args)?) };
     let lake = OpenLake::open(&url)?;
     match query {
-        Some(query) => lake.wait_for(answer(&lake, &url, &query, args.format, context))?,
-        None => prompt::converse(&lake, &url, args.format, context)?,
+        Some(query) => lake.wait_for(answer(&lake, &query, args.format, context))?,
+        None => prompt::converse(&lake, args.format, context)?,
     }
     Ok(Outcome::Done)
-}
-
-fn lake_url(args: &SqlArgs) -> Result<StorageUrl, CliError> {
-    if let Some(lake) = &args.lake {
-        return check_url("--lake", lake);
-    }
-    let Some(path) = &args.config else {
-        return Err(lakes::which_lake());
-    };
-    lakes::named_in(path, &load(path, &[])?.config)
 }
 
 /// The query of the command line, else of standard input.
@@ -80,13 +69,7 @@ fn query_text(args: &SqlArgs) -> Result<String, CliError> {
 ///
 /// # Errors
 /// The query failed, or standard output cannot be written.
-async fn answer(
-    lake: &OpenLake,
-    url: &StorageUrl,
-    query: &str,
-    format: RowFormat,
-    context: &Context,
-) -> Result<(), CliError> {
+async fn answer(lake: &OpenLake, query: &str, format: RowFormat, context: &Context) -> Result<(), CliError> {
     let started = Instant::now();
     let explain = |error| CliError::from(lake.catalogue.explain(&error));
     let frame = lake.catalogue.query(query).await?;
@@ -107,7 +90,7 @@ async fn answer(
         // before the first row is seen: whoever stops reading then has looked all the same
         if let Some(look) = look.take_if(|_| count > 0) {
             let shown = Shown { origin: "sql", query };
-            recorded = Some(ledger::record(lake, url, &look, shown).await);
+            recorded = Some(ledger::record(lake, &look, shown).await);
         }
         writer.write(&batch)?;
     }

@@ -226,15 +226,52 @@ fn push(context: &EvaluationContext<'_>, look: &Look, is_new: bool, decision: Op
     );
 }
 
-/// Rows of `looks` for results that went to a sink, from the numbers of [`LOOK_NUMBERS`](backplane_queries::evaluation::LOOK_NUMBERS). The
-/// same results in the same sink are the same look.
+/// Who looks, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct Looker<'a> {
+    /// The person, or the sink that persons watch.
+    pub principal: &'a str,
+    /// By what: a command, or `sink`.
+    pub origin: &'a str,
+    /// What was asked, not in the clear.
+    pub query_hash: &'a str,
+}
+
+/// Rows of `looks` at `time` (microseconds), from the numbers of [`LOOK_NUMBERS`](backplane_queries::evaluation::LOOK_NUMBERS) with an id
+/// for each.
 ///
 /// # Errors
 /// [`RuntimeError::Internal`] if the numbers lack a column.
-pub fn look_rows(numbers: &RecordBatch, sink: &str, time: i64) -> Result<RecordBatch, RuntimeError> {
+pub fn look_rows(
+    numbers: &RecordBatch,
+    looker: &Looker<'_>,
+    ids: Vec<String>,
+    time: i64,
+) -> Result<RecordBatch, RuntimeError> {
     let count = numbers.num_rows();
+    let same = |text: &str| Arc::new(StringArray::from(vec![text; count])) as ArrayRef;
+    let ids = Arc::new(StringArray::from(ids)) as ArrayRef;
+    let schema = Table::Looks.schema();
+    let columns = schema.fields().iter().map(|field| match field.name().as_str() {
+        "look_id" => Ok(Arc::clone(&ids)),
+        "time" => Ok(Arc::new(TimestampMicrosecondArray::from_value(time, count).with_timezone("UTC")) as ArrayRef),
+        "principal" => Ok(same(looker.principal)),
+        "origin" => Ok(same(looker.origin)),
+        "query_hash" => Ok(same(looker.query_hash)),
+        name => column(numbers, name, field.data_type()),
+    });
+    let columns = columns.collect::<Result<Vec<_>, _>>()?;
+    Ok(RecordBatch::try_new(schema, columns)?)
+}
+
+/// The ids of looks at results in a sink: the same results in the same sink are the same look.
+///
+/// # Errors
+/// [`RuntimeError::Internal`] if the numbers lack a column.
+pub fn ids_in_sink(numbers: &RecordBatch, sink: &str) -> Result<Vec<String>, RuntimeError> {
     let (experiments, metrics) = (texts(numbers, "experiment")?, texts(numbers, "metric")?);
     let (pairs, watermarks) = (texts(numbers, "pair")?, times(numbers, "watermark")?);
+    let namespace = Uuid::new_v5(&Uuid::NAMESPACE_URL, b"urn:backplane:look");
     let id = |row: usize| {
         let name = format!(
             "{sink}|{}|{}|{}|{}",
@@ -243,22 +280,9 @@ pub fn look_rows(numbers: &RecordBatch, sink: &str, time: i64) -> Result<RecordB
             pairs.value(row),
             watermarks.value(row)
         );
-        let namespace = Uuid::new_v5(&Uuid::NAMESPACE_URL, b"urn:backplane:look");
         Uuid::new_v5(&namespace, name.as_bytes()).to_string()
     };
-    let ids: StringArray = (0..count).map(|row| Some(id(row))).collect();
-    let same = |text: &str| Arc::new(StringArray::from(vec![text; count])) as ArrayRef;
-    let schema = Table::Looks.schema();
-    let columns = schema.fields().iter().map(|field| match field.name().as_str() {
-        "look_id" => Ok(Arc::new(ids.clone()) as ArrayRef),
-        "time" => Ok(Arc::new(TimestampMicrosecondArray::from_value(time, count).with_timezone("UTC")) as ArrayRef),
-        "principal" => Ok(same(sink)),
-        "origin" => Ok(same("sink")),
-        "query_hash" => Ok(same("")),
-        name => column(numbers, name, field.data_type()),
-    });
-    let columns = columns.collect::<Result<Vec<_>, _>>()?;
-    Ok(RecordBatch::try_new(schema, columns)?)
+    Ok((0..numbers.num_rows()).map(id).collect())
 }
 
 fn column(batch: &RecordBatch, name: &str, data_type: &DataType) -> Result<Arc<dyn Array>, RuntimeError> {

@@ -47,7 +47,7 @@ use paths::Paths;
 use rows::{EvaluationRows, thresholds};
 use traffic::HOUR;
 
-pub use looks::look_rows;
+pub use looks::{Looker, ids_in_sink, look_rows};
 pub use signals::{OWN_METADATA, Signal, signal_rows};
 
 /// So many rows are judged in one batch at most; more bring no further speed.

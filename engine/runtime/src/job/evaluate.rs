@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::{Job, wall_clock};
 use crate::error::RuntimeError;
-use crate::evaluation::{EvaluationContext, Signal, look_rows, signal_rows};
+use crate::evaluation::{EvaluationContext, Looker, Signal, ids_in_sink, look_rows, signal_rows};
 use crate::ledger::LedgerRows;
 use crate::snapshot::ShardEvaluation;
 
@@ -130,7 +130,12 @@ impl Job {
         let queries = BatchQueries::new().map_err(RuntimeError::internal)?;
         let numbers = queries.run(LOOK_NUMBERS, &tables).map_err(RuntimeError::internal)?;
         for sink in sinks {
-            let looks = look_rows(&numbers, &sink, wall_clock())?;
+            let looker = Looker {
+                principal: &sink,
+                origin: "sink",
+                query_hash: "",
+            };
+            let looks = look_rows(&numbers, &looker, ids_in_sink(&numbers, &sink)?, wall_clock())?;
             let decisions = RecordBatch::new_empty(Table::Decisions.schema());
             self.outlets.rows(Table::Looks, looks.clone())?;
             let context = EvaluationContext {

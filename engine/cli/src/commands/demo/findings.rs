@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use arrow::array::{Array, AsArray, StringArray};
-use arrow::compute::{cast, concat_batches};
+use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimestampMicrosecondType};
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
@@ -139,11 +139,11 @@ impl Findings {
     pub fn read(lake: &OpenLake, config: &Config) -> Result<Self, CliError> {
         let (subjects, means, late, signals, verdicts) = lake.wait_for(async {
             Ok::<_, CliError>((
-                ask(lake, SUBJECTS).await?,
-                ask(lake, MEANS).await?,
-                ask(lake, LATE).await?,
-                ask(lake, SIGNALS).await?,
-                ask(lake, VERDICTS).await?,
+                lake.ask(SUBJECTS).await?,
+                lake.ask(MEANS).await?,
+                lake.ask(LATE).await?,
+                lake.ask(SIGNALS).await?,
+                lake.ask(VERDICTS).await?,
             ))
         })?;
         let mut findings = Self::of(&subjects, &means, &late, config).map_err(CliError::internal)?;
@@ -271,15 +271,6 @@ fn experiment(
         control,
         variants,
     }
-}
-
-async fn ask(lake: &OpenLake, query: &str) -> Result<RecordBatch, CliError> {
-    let explain = |error| CliError::from(lake.catalogue.explain(&error));
-    let frame = lake.catalogue.query(query).await?;
-    let schema = std::sync::Arc::new(frame.schema().as_arrow().clone());
-    let batches = frame.collect().await.map_err(explain)?;
-    let schema = batches.first().map_or(schema, RecordBatch::schema);
-    concat_batches(&schema, &batches).map_err(CliError::internal)
 }
 
 /// A column of text, however it is encoded.

@@ -1,9 +1,7 @@
 //! What the lake knows of one experiment.
 
-use std::sync::Arc;
-
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use arrow::compute::{cast, concat_batches};
+use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimestampMicrosecondType};
 use backplane_events::EventTime;
 use datafusion::prelude::{col, lit};
@@ -69,10 +67,7 @@ impl Rows {
         let explain = |error| CliError::from(lake.catalogue.explain(&error));
         let frame = lake.catalogue.query(query).await?;
         let frame = frame.filter(col("experiment").eq(lit(experiment))).map_err(explain)?;
-        let schema = Arc::new(frame.schema().as_arrow().clone());
-        let batches = frame.collect().await.map_err(explain)?;
-        let schema = batches.first().map_or(schema, RecordBatch::schema);
-        Ok(Rows(concat_batches(&schema, &batches).map_err(CliError::internal)?))
+        Ok(Rows(lake.rows(frame).await?))
     }
 
     /// How many rows there are.

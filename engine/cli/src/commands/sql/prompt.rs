@@ -2,7 +2,6 @@
 
 use std::fs;
 
-use backplane_config::StorageUrl;
 use backplane_queries::QueryError;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::TableReference;
@@ -28,7 +27,7 @@ const REMEMBERED: usize = 1_000;
 ///
 /// # Errors
 /// The terminal cannot be read or written.
-pub fn converse(lake: &OpenLake, url: &StorageUrl, format: RowFormat, context: &Context) -> Result<(), CliError> {
+pub fn converse(lake: &OpenLake, format: RowFormat, context: &Context) -> Result<(), CliError> {
     let unusable = |error: ReadlineError| CliError::internal(format!("the prompt cannot be opened: {error}"));
     let config = Config::builder()
         .max_history_size(REMEMBERED)
@@ -59,7 +58,7 @@ pub fn converse(lake: &OpenLake, url: &StorageUrl, format: RowFormat, context: &
                     typed.clear();
                 } else if statement::is_complete(&typed) {
                     let _ = editor.add_history_entry(typed.trim());
-                    interruptible(lake, url, statement::without_end(&typed), format, context)?;
+                    interruptible(lake, statement::without_end(&typed), format, context)?;
                     typed.clear();
                 }
             }
@@ -78,16 +77,10 @@ pub fn converse(lake: &OpenLake, url: &StorageUrl, format: RowFormat, context: &
 }
 
 /// Answers a query; Ctrl-C stops it. What is wrong with it is told, and the prompt goes on.
-fn interruptible(
-    lake: &OpenLake,
-    url: &StorageUrl,
-    query: &str,
-    format: RowFormat,
-    context: &Context,
-) -> Result<(), CliError> {
+fn interruptible(lake: &OpenLake, query: &str, format: RowFormat, context: &Context) -> Result<(), CliError> {
     let answered = lake.wait_for(async {
         tokio::select! {
-            answered = answer(lake, url, query, format, context) => answered,
+            answered = answer(lake, query, format, context) => answered,
             _ = tokio::signal::ctrl_c() => {
                 context.note("stopped");
                 Ok(())
