@@ -6,14 +6,19 @@
 //!
 //! The lineage is followed through the optimised plan, where views have become what they are made of.
 
+mod scope;
+mod taint;
+
 use std::collections::BTreeSet;
 
+use datafusion::common::DFSchema;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, DFSchema, ScalarValue};
-use datafusion::logical_expr::{Expr, LogicalPlan, Operator, TableScan};
+use datafusion::logical_expr::{Expr, LogicalPlan, TableScan};
 use datafusion::prelude::DataFrame;
 
 use crate::error::QueryError;
+use scope::{Scope, union};
+use taint::{Taint, taint_of_column};
 
 /// What a look shows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -47,145 +52,6 @@ pub fn look(frame: &DataFrame) -> Result<Option<Look>, QueryError> {
         experiments: look.experiments,
         metrics: look.metrics,
     }))
-}
-
-/// What a column, or the number of rows, depends on.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Taint(u8);
-
-impl Taint {
-    const NONE: Taint = Taint(0);
-    /// Outcomes, or statistics of metrics.
-    const VALUE: Taint = Taint(1);
-    /// The variant.
-    const VARIANT: Taint = Taint(2);
-    /// Outcomes, told apart by variant.
-    const APART: Taint = Taint(4);
-    /// Of one variant alone, whichever it is: a row of statistics.
-    const ROW: Taint = Taint(8);
-
-    fn has(self, other: Taint) -> bool {
-        self.0 & other.0 == other.0
-    }
-
-    /// A value that depends on the variant is told apart by it.
-    fn settled(self) -> Taint {
-        if self.has(Taint::VALUE | Taint::VARIANT) {
-            self | Taint::APART
-        } else {
-            self
-        }
-    }
-
-    fn without_value(self) -> Taint {
-        Taint(self.0 & !(Taint::VALUE.0 | Taint::APART.0 | Taint::ROW.0))
-    }
-
-    /// What is added up over rows is no longer of one variant alone.
-    fn added_up(self) -> Taint {
-        Taint(self.0 & !Taint::ROW.0)
-    }
-}
-
-impl std::ops::BitOr for Taint {
-    type Output = Taint;
-
-    fn bitor(self, other: Taint) -> Taint {
-        Taint(self.0 | other.0)
-    }
-}
-
-/// What the filters above a table let through.
-#[derive(Debug, Clone, Default)]
-struct Scope {
-    experiments: Option<BTreeSet<String>>,
-    metrics: Option<BTreeSet<String>>,
-}
-
-impl Scope {
-    /// What is left of it behind a condition.
-    fn narrowed(&self, condition: &Expr) -> Scope {
-        let mut scope = self.clone();
-        for conjunct in conjuncts(condition) {
-            let Some((column, values)) = equality(conjunct) else {
-                continue;
-            };
-            let place = match column.name.as_str() {
-                "experiment" => &mut scope.experiments,
-                "metric" => &mut scope.metrics,
-                _ => continue,
-            };
-            *place = Some(match place.take() {
-                Some(before) => before.intersection(&values).cloned().collect(),
-                None => values,
-            });
-        }
-        scope
-    }
-}
-
-fn union(one: Option<BTreeSet<String>>, other: Option<BTreeSet<String>>) -> Option<BTreeSet<String>> {
-    let (mut one, other) = (one?, other?);
-    one.extend(other);
-    Some(one)
-}
-
-fn conjuncts(condition: &Expr) -> Vec<&Expr> {
-    match condition {
-        Expr::BinaryExpr(both) if both.op == Operator::And => {
-            let mut all = conjuncts(&both.left);
-            all.extend(conjuncts(&both.right));
-            all
-        }
-        other => vec![other],
-    }
-}
-
-/// A column that is equal to one of some texts.
-fn equality(condition: &Expr) -> Option<(&Column, BTreeSet<String>)> {
-    match condition {
-        Expr::BinaryExpr(binary) if binary.op == Operator::Eq => {
-            let sides = [(&*binary.left, &*binary.right), (&*binary.right, &*binary.left)];
-            sides
-                .into_iter()
-                .find_map(|(column, value)| Some((column_of(column)?, BTreeSet::from([text_of(value)?]))))
-        }
-        // a list of few members becomes a chain of alternatives
-        Expr::BinaryExpr(binary) if binary.op == Operator::Or => {
-            let (column, mut values) = equality(&binary.left)?;
-            let (other, more) = equality(&binary.right)?;
-            values.extend(more);
-            (column == other).then_some((column, values))
-        }
-        Expr::InList(list) if !list.negated => {
-            let values: Option<BTreeSet<String>> = list.list.iter().map(text_of).collect();
-            Some((column_of(&list.expr)?, values?))
-        }
-        _ => None,
-    }
-}
-
-fn column_of(expr: &Expr) -> Option<&Column> {
-    match expr {
-        Expr::Column(column) => Some(column),
-        Expr::Cast(cast) => column_of(&cast.expr),
-        _ => None,
-    }
-}
-
-fn text_of(expr: &Expr) -> Option<String> {
-    match expr {
-        Expr::Literal(value, _) => text_of_value(value),
-        Expr::Cast(cast) => text_of(&cast.expr),
-        _ => None,
-    }
-}
-
-fn text_of_value(value: &ScalarValue) -> Option<String> {
-    match value {
-        ScalarValue::Dictionary(_, value) => text_of_value(value),
-        other => other.try_as_str().flatten().map(str::to_owned),
-    }
 }
 
 /// What the columns of a relation depend on, and which rows it has.
@@ -434,24 +300,6 @@ fn of_scan(scan: &TableScan, scope: &Scope, scans: &mut Vec<Scope>) -> Shape {
         scans.push(scope);
     }
     Shape { columns, rows }.restricted(by)
-}
-
-/// What a column of a table is. Numbers of subjects and the paths of anytime-valid tests are neither.
-fn taint_of_column(table: &str, column: &str) -> Taint {
-    let is_statistics = matches!(
-        table,
-        "metric_stats" | "metric_stats_history" | "matured_stats" | "matured_stats_history"
-    );
-    match column {
-        "variant" | "new_variant" | "previous_variant" => Taint::VARIANT,
-        "value" if table == "outcomes" => Taint::VALUE,
-        "subjects_with_outcome" | "outcomes" | "sum" | "mean" | "m2" | "min" | "max" | "mean_y" | "m2_y" | "c"
-            if is_statistics =>
-        {
-            Taint::VALUE | Taint::ROW
-        }
-        _ => Taint::NONE,
-    }
 }
 
 fn taint_of_all<'a>(
