@@ -2,8 +2,8 @@
 
 use arrow::array::{Array, Float64Array};
 use backplane_stats::{
-    AlwaysValid, Inference, Interval, ProportionTest, RelativeLift, RelativeLiftTest, Sample, Scale, Welch, WelchTest,
-    ZTest, always_valid, anytime_ln_p, proportion_z, relative_lift, welch,
+    AlwaysValid, Inference, Interval, ProportionTest, RelativeLift, RelativeLiftTest, Sample, Scale, StatsError, Welch,
+    WelchTest, ZTest, always_valid, anytime_ln_p, proportion_z, relative_lift, welch,
 };
 use datafusion::common::Result;
 
@@ -24,7 +24,6 @@ const MOMENTS: &[(&str, Kind)] = &[
 ];
 
 /// `welch(n1, mean1, m2_1, n2, mean2, m2_2[, alpha])`: the difference of two means.
-#[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct WelchsTest;
 
 impl StatisticalTest for WelchsTest {
@@ -37,14 +36,7 @@ impl StatisticalTest for WelchsTest {
     };
 
     fn outcomes(arguments: &Arguments) -> Result<Vec<Option<Welch>>> {
-        let samples = Samples::read(arguments)?;
-        let alphas = arguments.reals_or(6, ALPHA)?;
-        arguments.each_row(|row| {
-            let (Some((control, treatment)), Some(alpha)) = (samples.get(row)?, alphas.get(row)) else {
-                return Ok(None);
-            };
-            arguments.judged(welch(&control, &treatment, alpha))
-        })
+        outcomes_of_pairs(arguments, welch)
     }
 
     fn members(outcomes: &[Option<Welch>]) -> Members<'_, Welch> {
@@ -63,7 +55,6 @@ impl StatisticalTest for WelchsTest {
 }
 
 /// `relative_lift(n1, mean1, m2_1, n2, mean2, m2_2[, alpha])`: the same as a part of the control's mean.
-#[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct RelativeLifts;
 
 impl StatisticalTest for RelativeLifts {
@@ -76,14 +67,7 @@ impl StatisticalTest for RelativeLifts {
     };
 
     fn outcomes(arguments: &Arguments) -> Result<Vec<Option<RelativeLift>>> {
-        let samples = Samples::read(arguments)?;
-        let alphas = arguments.reals_or(6, ALPHA)?;
-        arguments.each_row(|row| {
-            let (Some((control, treatment)), Some(alpha)) = (samples.get(row)?, alphas.get(row)) else {
-                return Ok(None);
-            };
-            arguments.judged(relative_lift(&control, &treatment, alpha))
-        })
+        outcomes_of_pairs(arguments, relative_lift)
     }
 
     fn members(outcomes: &[Option<RelativeLift>]) -> Members<'_, RelativeLift> {
@@ -111,7 +95,6 @@ impl StatisticalTest for RelativeLifts {
 }
 
 /// `always_valid(n1, mean1, m2_1, n2, mean2, m2_2, alpha, tuning_n, scale)`: the confidence sequence of a difference.
-#[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct AlwaysValidTest;
 
 impl StatisticalTest for AlwaysValidTest {
@@ -173,7 +156,6 @@ impl StatisticalTest for AlwaysValidTest {
 }
 
 /// `proportion_z(x1, n1, x2, n2[, alpha])`: the difference of two proportions.
-#[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct ProportionZ;
 
 impl StatisticalTest for ProportionZ {
@@ -239,6 +221,19 @@ impl StatisticalTest for ProportionZ {
                 without => without.status(),
             })
     }
+}
+
+/// The outcome of each pair of arms at its level.
+fn outcomes_of_pairs<T>(
+    arguments: &Arguments,
+    test: impl Fn(&Sample, &Sample, f64) -> std::result::Result<T, StatsError>,
+) -> Result<Vec<Option<T>>> {
+    let samples = Samples::read(arguments)?;
+    let alphas = arguments.reals_or(MOMENTS.len(), ALPHA)?;
+    arguments.each_row(|row| match (samples.get(row)?, alphas.get(row)) {
+        (Some((control, treatment)), Some(alpha)) => arguments.judged(test(&control, &treatment, alpha)),
+        _ => Ok(None),
+    })
 }
 
 /// The sufficient statistics of both arms, in the first six arguments.

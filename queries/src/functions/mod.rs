@@ -21,6 +21,7 @@ mod adjustment;
 mod allocations;
 mod arguments;
 mod effects;
+mod function;
 mod json;
 mod length;
 mod parameters;
@@ -35,11 +36,11 @@ mod with_units;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 use datafusion::prelude::SessionContext;
 
-use adjustment::Adjustment;
+use adjustment::adjustments;
 use effects::{AlwaysValidTest, ProportionZ, RelativeLifts, WelchsTest};
-use sizing::Planning;
+use sizing::planning;
 use srm::{SrmChiSquare, SrmExact, SrmSequential};
-use test_function::TestFunction;
+use test_function::test_function;
 
 /// Makes every function known to the session.
 pub fn register_all(context: &SessionContext) {
@@ -60,17 +61,16 @@ pub fn scalar_functions() -> Vec<ScalarUDF> {
         ScalarUDF::from(with_units::WithUnits::new()),
         ScalarUDF::from(json::JsonText::new()),
         ScalarUDF::from(json::JsonTexts::new()),
-        ScalarUDF::from(TestFunction::<SrmChiSquare>::new()),
-        ScalarUDF::from(TestFunction::<SrmExact>::new()),
-        ScalarUDF::from(TestFunction::<SrmSequential>::new()),
-        ScalarUDF::from(TestFunction::<WelchsTest>::new()),
-        ScalarUDF::from(TestFunction::<RelativeLifts>::new()),
-        ScalarUDF::from(TestFunction::<AlwaysValidTest>::new()),
-        ScalarUDF::from(TestFunction::<ProportionZ>::new()),
-        ScalarUDF::from(Adjustment::holm()),
-        ScalarUDF::from(Adjustment::benjamini_hochberg()),
+        ScalarUDF::from(test_function::<SrmChiSquare>()),
+        ScalarUDF::from(test_function::<SrmExact>()),
+        ScalarUDF::from(test_function::<SrmSequential>()),
+        ScalarUDF::from(test_function::<WelchsTest>()),
+        ScalarUDF::from(test_function::<RelativeLifts>()),
+        ScalarUDF::from(test_function::<AlwaysValidTest>()),
+        ScalarUDF::from(test_function::<ProportionZ>()),
     ];
-    functions.extend(Planning::all().map(ScalarUDF::from));
+    functions.extend(adjustments().map(ScalarUDF::from));
+    functions.extend(planning().map(ScalarUDF::from));
     functions
 }
 

@@ -1,6 +1,5 @@
 //! Tests of the split of subjects between arms: `srm_chi_square`, `srm_exact`, `srm_sequential`.
 
-use arrow::datatypes::DataType;
 use backplane_stats::srm::{
     ChiSquareEpochs, Epoch, Exact, chi_square, chi_square_epochs, exact, sequential, sequential_mixture,
 };
@@ -8,11 +7,11 @@ use backplane_stats::{StatsError, anytime_ln_p, anytime_p};
 use datafusion::common::Result;
 
 use super::allocations::{self, Allocations, Epochs};
+use super::function::Coerce;
 use super::parameters::{Arguments, Kind, Parameters, real};
 use super::test_function::{Members, StatisticalTest};
 
 /// `srm_chi_square(counts, weights)`: Pearson's test, stratified where there are several epochs.
-#[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct SrmChiSquare;
 
 pub(super) struct ChiSquareOutcome {
@@ -29,9 +28,7 @@ impl StatisticalTest for SrmChiSquare {
         optional: &[],
     };
 
-    fn coerce(given: &[DataType]) -> Result<Vec<DataType>> {
-        allocations::coerce(Self::PARAMETERS, given)
-    }
+    const COERCE: Coerce = allocations::coerce;
 
     fn outcomes(arguments: &Arguments) -> Result<Vec<Option<ChiSquareOutcome>>> {
         Allocations::read(arguments)?.each_row(|epochs, _| {
@@ -96,7 +93,6 @@ fn of_epochs(epochs: &Epochs) -> Result<ChiSquareOutcome, StatsError> {
 }
 
 /// `srm_exact(counts, weights)`: the exact multinomial test, for small counts.
-#[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct SrmExact;
 
 impl StatisticalTest for SrmExact {
@@ -133,7 +129,6 @@ impl StatisticalTest for SrmExact {
 }
 
 /// `srm_sequential(counts, weights[, concentration])`: the e-value of the counts as they are now. Those of epochs multiply.
-#[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct SrmSequential;
 
 impl StatisticalTest for SrmSequential {
@@ -146,9 +141,7 @@ impl StatisticalTest for SrmSequential {
         optional: &[("concentration", Kind::Real)],
     };
 
-    fn coerce(given: &[DataType]) -> Result<Vec<DataType>> {
-        allocations::coerce(Self::PARAMETERS, given)
-    }
+    const COERCE: Coerce = allocations::coerce;
 
     fn outcomes(arguments: &Arguments) -> Result<Vec<Option<f64>>> {
         let allocations = Allocations::read(arguments)?;

@@ -12,21 +12,18 @@
 //! | `ci_low`, `ci_high` | the interval of level `1 - alpha` |
 //! | `status` | `ok`, or why members are null |
 
-use std::fmt::Debug;
-use std::hash::Hash;
-use std::marker::PhantomData;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray, StructArray};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::Result;
-use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility};
 
+use super::function::{Coerce, Function};
 use super::parameters::{Arguments, Parameters};
 
 /// A test of the values of one row.
-pub(super) trait StatisticalTest: Debug + Eq + Hash + Send + Sync + 'static {
+pub(super) trait StatisticalTest {
     /// What the test gives.
     type Outcome;
 
@@ -34,9 +31,7 @@ pub(super) trait StatisticalTest: Debug + Eq + Hash + Send + Sync + 'static {
     const PARAMETERS: &'static Parameters;
 
     /// The types that arguments of these types are converted to.
-    fn coerce(given: &[DataType]) -> Result<Vec<DataType>> {
-        Self::PARAMETERS.coerce(given)
-    }
+    const COERCE: Coerce = Parameters::coerce;
 
     /// The outcome of each row; none where an argument is null.
     fn outcomes(arguments: &Arguments) -> Result<Vec<Option<Self::Outcome>>>;
@@ -46,43 +41,11 @@ pub(super) trait StatisticalTest: Debug + Eq + Hash + Send + Sync + 'static {
 }
 
 /// A test as a function of SQL.
-#[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) struct TestFunction<T> {
-    signature: Signature,
-    test: PhantomData<T>,
-}
-
-impl<T> TestFunction<T> {
-    pub(super) fn new() -> Self {
-        TestFunction {
-            signature: Signature::user_defined(Volatility::Immutable),
-            test: PhantomData,
-        }
-    }
-}
-
-impl<T: StatisticalTest> ScalarUDFImpl for TestFunction<T> {
-    fn name(&self) -> &str {
-        T::PARAMETERS.function
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
-        T::coerce(given)
-    }
-
-    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(T::members(&[]).data_type())
-    }
-
-    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let arguments = Arguments::new(T::PARAMETERS, arguments.args, arguments.number_rows)?;
-        let outcomes = T::outcomes(&arguments)?;
-        Ok(ColumnarValue::Array(Arc::new(T::members(&outcomes).finish()?)))
-    }
+pub(super) fn test_function<T: StatisticalTest>() -> Function {
+    Function::new(T::PARAMETERS, T::COERCE, T::members(&[]).data_type(), |arguments| {
+        let outcomes = T::outcomes(arguments)?;
+        Ok(Arc::new(T::members(&outcomes).finish()?))
+    })
 }
 
 /// Outcomes on their way to a column of structs, one member after the other. All members of a row without an outcome are null,
