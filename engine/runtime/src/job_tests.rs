@@ -2,7 +2,9 @@
 
 mod hard_cases;
 mod healthy;
+mod looked_at;
 mod planted;
+mod stream;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -96,8 +98,12 @@ fn rows(store: &MemoryStore, table: Table) -> RecordBatch {
 }
 
 fn texts(batch: &RecordBatch, column: &str) -> Vec<Option<String>> {
-    let column = batch.column_by_name(column).unwrap().as_string::<i32>();
-    column.iter().map(|value| value.map(str::to_owned)).collect()
+    let column = cast(batch.column_by_name(column).unwrap(), &DataType::Utf8).unwrap();
+    column
+        .as_string::<i32>()
+        .iter()
+        .map(|value| value.map(str::to_owned))
+        .collect()
 }
 
 /// Results as sorted texts: all columns but those that tell when a thing was done, reals as bits.

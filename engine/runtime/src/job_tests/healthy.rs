@@ -2,13 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use arrow::array::{Array, AsArray, StringArray};
-use arrow::compute::cast;
-use arrow::datatypes::DataType;
 use backplane_events::Table;
 use backplane_generator::{Draws, Fault, GeneratorConfig, generate};
 
-use super::{rows, run};
+use super::{rows, run, texts};
 
 /// Streams of so many seeds, side by side in one job.
 const SEEDS: u64 = 60;
@@ -64,18 +61,15 @@ fn raised() -> Vec<Raised> {
     let config = document.unwrap().load(&|_| None).unwrap().config;
     let (store, _) = run(&config, Vec::new(), partitions, 2, 1 << 20);
     let batch = rows(&store, Table::Signals);
-    let column = |name: &str| -> StringArray {
-        let column = cast(batch.column_by_name(name).unwrap(), &DataType::Utf8).unwrap();
-        column.as_string().clone()
-    };
-    let (signals, states, severities) = (column("signal"), column("state"), column("severity"));
-    let (experiments, data) = (column("experiment"), column("data"));
-    (0..batch.num_rows())
-        .filter(|row| states.is_valid(*row) && states.value(*row) == "raised")
-        .map(|row| {
-            let text = |column: &StringArray| column.value(row).to_owned();
-            let of_segment = data.value(row).contains("\"segment\"");
-            (text(&signals), text(&severities), text(&experiments), of_segment)
+    let [signals, states, severities, experiments, data] =
+        ["signal", "state", "severity", "experiment", "data"].map(|name| texts(&batch, name).into_iter().flatten());
+    signals
+        .zip(states)
+        .zip(severities.zip(experiments).zip(data))
+        .filter(|((_, state), _)| state == "raised")
+        .map(|((signal, _), ((severity, experiment), data))| {
+            let of_segment = data.contains("\"segment\"");
+            (signal, severity, experiment, of_segment)
         })
         .collect()
 }
