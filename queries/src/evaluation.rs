@@ -96,6 +96,8 @@ fn assignments() -> Vec<Field> {
         list("expected", DataType::Float64),
         // the sum of `observed`
         integer("subjects"),
+        // of the anytime-valid test, filled in by the query of its path; as in `effects`
+        real_or_null("log_e"),
     ]
 }
 
@@ -149,8 +151,6 @@ fn effects() -> Vec<Field> {
     vec![
         text("metric"),
         text("pair"),
-        text("control"),
-        text("treatment"),
         // subjects of the two variants, whether or not their outcomes are complete
         integer("subjects"),
         integer("n_control"),
@@ -167,6 +167,7 @@ fn effects() -> Vec<Field> {
         real_or_null("minimum_effect"),
         // the planned total of the two variants
         real_or_null("planned_n"),
+        real_or_null("log_e"),
     ]
 }
 
@@ -323,7 +324,8 @@ pub const SIGNALS: &[SignalQuery] = &[
         .that_stays(),
 ];
 
-/// The e-values of the rows of a table, as logarithms: `row` and `log_e`; rows without one are left out.
+/// The e-values of the rows of a table, as logarithms: `row` and `log_e`; rows without one are left out. They are asked for first and become
+/// the last column of the table, `log_e`, so that the signal queries need not find them again.
 pub const PATHS: [(EvaluationTable, &str); 2] = [
     (Over::Assignments, file!("assignment_path")),
     (Over::Effects, file!("effect_path")),

@@ -6,7 +6,7 @@ tested as (
   select e.*, t.burn_in,
          welch(n_control, mean_control, m2_control, n_treatment, mean_treatment, m2_treatment, alpha)['p_value'] as p_value,
          always_valid(n_control, mean_control, m2_control, n_treatment, mean_treatment, m2_treatment,
-                      alpha, tuning_n, 'absolute')['log_e'] as log_e
+                      alpha, tuning_n, 'absolute')['log_e'] as log_e_now
   from evaluated_effects e cross join thresholds t
 )
 select "row", watermark, experiment, metric, pair,
@@ -15,4 +15,4 @@ select "row", watermark, experiment, metric, pair,
        alpha as threshold
 from tested
 where (planned_n is null or subjects < planned_n)
-  and (least(n_control, n_treatment) < burn_in or (p_value < alpha and log_e < -ln(alpha)))
+  and (least(n_control, n_treatment) < burn_in or (p_value < alpha and log_e_now < -ln(alpha)))

@@ -2,17 +2,12 @@
 -- event; with one segment value among many the threshold grows by their number. Chi-square and, for small counts, the exact test are
 -- there to be compared with other tools: they are valid when read once, and raise nothing.
 with
-suspects as (
-  select a.*, t.*, srm_sequential(counts, weights)['log_e'] as log_e
-  from evaluated_assignments a cross join thresholds t
-  where subjects >= srm_minimum_subjects
-    and srm_sequential(counts, weights)['log_e'] >= ln(srm_warning * segment_values)
-),
 tested as (
-  select *,
+  select a.*, t.*,
          srm_chi_square(counts, weights) as chi_square,
          log_e >= ln(srm_error * segment_values) as is_certain
-  from suspects
+  from evaluated_assignments a cross join thresholds t
+  where subjects >= srm_minimum_subjects and log_e >= ln(srm_warning * segment_values)
 ),
 judged as (
   select *,

@@ -2,7 +2,7 @@
 -- mismatch whose evidence wavers around the threshold is told once.
 select "row", watermark, experiment, segment, segment_value,
        'Warning' as severity,
-       exp(least(srm_sequential(counts, weights)['log_e'], 700)) as statistic,
+       exp(least(log_e, 700)) as statistic,
        srm_warning * segment_values / 10 as threshold
 from evaluated_assignments cross join thresholds
-where srm_sequential(counts, weights)['log_e'] >= ln(srm_warning * segment_values / 10)
+where log_e >= ln(srm_warning * segment_values / 10)

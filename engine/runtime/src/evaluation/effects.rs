@@ -88,8 +88,6 @@ pub fn effect_rows(
             let row = EffectRow {
                 metric: names.metrics.name(metric),
                 pair: &pair,
-                control: &control.name,
-                treatment: &treatment.name,
                 subjects: ledger.subjects(control) + ledger.subjects(treatment),
                 arms,
                 design: sample.design,

@@ -78,9 +78,12 @@ impl Looks {
         decisions: &RecordBatch,
         rows: &mut EvaluationRows,
     ) -> Result<(), RuntimeError> {
-        let first_new = self.looks.len();
+        let (first_new, decisions_before) = (self.looks.len(), self.decisions.len());
         self.read_looks(context, looks)?;
         self.read_decisions(context, decisions)?;
+        if (self.looks.len(), self.decisions.len()) == (first_new, decisions_before) {
+            return Ok(());
+        }
         for (index, look) in self.looks.iter_mut().enumerate() {
             let decision = self.decisions.iter().find(|decision| {
                 let after = decision.time.saturating_sub(look.time);

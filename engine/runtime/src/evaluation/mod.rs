@@ -11,6 +11,7 @@
 
 mod about;
 mod effects;
+mod findings;
 mod hysteresis;
 mod ledger;
 mod looks;
@@ -23,12 +24,8 @@ mod traffic;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
-use arrow::compute::filter_record_batch;
-use arrow::datatypes::{Float64Type, Int64Type};
-use arrow::json::ArrayWriter;
+use arrow::array::Float64Array;
 use arrow::record_batch::RecordBatch;
-use backplane_events::Severity;
 use backplane_queries::StandingQueries;
 use backplane_queries::evaluation::{EvaluationTable, PATHS, SIGNALS, SignalQuery};
 
@@ -39,7 +36,8 @@ use crate::plan::{ExperimentDefinition, Plan};
 use crate::snapshot::{ExperimentSnapshot, ShardEvaluation};
 use about::{About, Part};
 use effects::{EffectKey, effect_rows};
-use hysteresis::{Rules, SignalState, Turn, Verdict};
+use findings::{Findings, raised_rows, rows_of, with_e_values};
+use hysteresis::{Rules, SignalState, Turn};
 use ledger::{Changes, ExperimentLedger, SegmentKey};
 use looks::Looks;
 use message::Evidence;
@@ -258,20 +256,21 @@ impl Evaluations {
             if batch.num_rows() == 0 {
                 continue;
             }
-            self.queries.put(table.name(), batch).map_err(RuntimeError::internal)?;
+            self.put(table, batch.clone())?;
             for (_, sql) in PATHS.iter().filter(|(over, _)| *over == table) {
-                let result = self.queries.run(sql).map_err(RuntimeError::internal)?;
-                self.observe_paths(table, &about, &result)?;
+                let (batch, log_e) = with_e_values(&batch, &self.run(sql)?)?;
+                self.put(table, batch)?;
+                self.observe_paths(table, &about, &log_e);
             }
             for (index, query) in SIGNALS.iter().enumerate() {
                 let raised = if query.table == table {
-                    raised_rows(&self.queries.run(query.sql).map_err(RuntimeError::internal)?)?
+                    raised_rows(&self.run(query.sql)?)?
                 } else {
                     BTreeMap::new()
                 };
                 let held_by = query.still.filter(|(of, _)| *of == table).map(|(_, sql)| sql);
                 let still = match held_by.filter(|_| !raised.is_empty() || self.is_open(index)) {
-                    Some(sql) => rows_of(&self.queries.run(sql).map_err(RuntimeError::internal)?)?,
+                    Some(sql) => rows_of(&self.run(sql)?)?,
                     None => Vec::new(),
                 };
                 let findings = Findings {
@@ -299,44 +298,32 @@ impl Evaluations {
         Ok(found)
     }
 
+    fn put(&self, table: EvaluationTable, rows: RecordBatch) -> Result<(), RuntimeError> {
+        self.queries.put(table.name(), rows).map_err(RuntimeError::internal)
+    }
+
+    fn run(&mut self, sql: &'static str) -> Result<RecordBatch, RuntimeError> {
+        self.queries.run(sql).map_err(RuntimeError::internal)
+    }
+
     fn is_open(&self, query: usize) -> bool {
         let mut states = self.states.iter();
         states.any(|((index, _), state)| *index == query && state.is_open())
     }
 
     /// The e-values of a table's rows go into the paths of what the rows are about.
-    fn observe_paths(
-        &mut self,
-        table: EvaluationTable,
-        about: &[(i64, About)],
-        result: &RecordBatch,
-    ) -> Result<(), RuntimeError> {
-        let log_e = column(result, "log_e")?;
-        let log_e = log_e
-            .as_primitive_opt::<Float64Type>()
-            .ok_or_else(|| unexpected("log_e"))?;
-        let mut by_row: Vec<Option<f64>> = vec![None; about.len()];
-        for (place, row) in rows_of(result)?.into_iter().enumerate() {
-            if let Some(slot) = by_row.get_mut(row).filter(|_| log_e.is_valid(place)) {
-                *slot = Some(log_e.value(place));
+    fn observe_paths(&mut self, table: EvaluationTable, about: &[(i64, About)], log_e: &Float64Array) {
+        let at = about.iter().map(|(at, _)| *at);
+        if table == EvaluationTable::Assignments {
+            for (((experiment, segment, restarts), at), log_e) in self.assignment_paths.iter().zip(at).zip(log_e) {
+                self.paths
+                    .observe_assignment(*experiment, segment, at, log_e, *restarts);
+            }
+        } else {
+            for (((key, is_binary), at), log_e) in self.effect_paths.iter().zip(at).zip(log_e) {
+                self.paths.observe_effect(key, *is_binary, at, log_e);
             }
         }
-        match table {
-            EvaluationTable::Assignments => {
-                for (((experiment, segment, restarts), (at, _)), log_e) in
-                    self.assignment_paths.iter().zip(about).zip(by_row)
-                {
-                    self.paths
-                        .observe_assignment(*experiment, segment, *at, log_e, *restarts);
-                }
-            }
-            _ => {
-                for (((key, is_binary), (at, _)), log_e) in self.effect_paths.iter().zip(about).zip(by_row) {
-                    self.paths.observe_effect(key, *is_binary, *at, log_e);
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Takes what the queries of a signal found in rows about these.
@@ -384,21 +371,15 @@ impl Evaluations {
     /// # Errors
     /// [`RuntimeError::Internal`] if they do not fit the tables' schemas.
     pub fn current_paths(&self, names: &JobNames) -> Result<(RecordBatch, RecordBatch), RuntimeError> {
-        Ok((
-            self.paths.assignment_rows(&self.ledgers, false)?,
-            self.paths.effect_rows(&self.ledgers, names, false)?,
-        ))
+        self.paths.rows(&self.ledgers, names, false)
     }
 
     /// Rows of `assignment_path` and `effect_path` for what changed since they were last taken.
     ///
     /// # Errors
     /// [`RuntimeError::Internal`] if they do not fit the tables' schemas.
-    pub fn path_rows(&mut self, names: &JobNames) -> Result<(RecordBatch, RecordBatch), RuntimeError> {
-        let rows = (
-            self.paths.assignment_rows(&self.ledgers, true)?,
-            self.paths.effect_rows(&self.ledgers, names, true)?,
-        );
+    pub fn take_changed_paths(&mut self, names: &JobNames) -> Result<(RecordBatch, RecordBatch), RuntimeError> {
+        let rows = self.paths.rows(&self.ledgers, names, true)?;
         self.paths.mark_taken();
         Ok(rows)
     }
@@ -424,135 +405,6 @@ fn rules_of(plan: &Plan, query: &SignalQuery) -> Rules {
         resolve_after: plan.signals.resolve_after,
         closes: query.closes,
     }
-}
-
-/// A row that a query raises a signal for.
-struct Finding {
-    severity: Severity,
-    holds_until: Option<i64>,
-    evidence: Evidence,
-}
-
-/// What the queries of a signal found in the rows of a table.
-struct Findings {
-    /// The rows for which it is raised.
-    raised: BTreeMap<usize, Finding>,
-    /// The rows for which an open one still holds.
-    still: BTreeSet<usize>,
-    /// Whether it is raised by this table.
-    is_raising: bool,
-    /// Whether it is closed by this table.
-    is_closing: bool,
-}
-
-impl Findings {
-    /// What they say of a row at an evaluation, with the evidence; none where they have no say.
-    fn verdict(&mut self, row: usize, at: i64, is_open: bool) -> Option<(Verdict, Evidence)> {
-        if let Some(finding) = self.raised.remove(&row) {
-            let is_over = finding.holds_until.is_some_and(|until| until <= at);
-            let verdict = Verdict::Raised {
-                severity: finding.severity,
-                holds_until: finding.holds_until,
-            };
-            return Some(if is_over {
-                (Verdict::Clean, Evidence::new())
-            } else {
-                (verdict, finding.evidence)
-            });
-        }
-        if !is_open || !self.is_closing {
-            return None;
-        }
-        let verdict = if self.still.contains(&row) {
-            // as grave as it is: what only holds on does not rise
-            Verdict::Raised {
-                severity: Severity::Info,
-                holds_until: None,
-            }
-        } else {
-            Verdict::Clean
-        };
-        Some((verdict, Evidence::new()))
-    }
-}
-
-/// Columns that say what a row is about and how grave it is; all others are evidence.
-const NO_EVIDENCE: [&str; 10] = [
-    "row",
-    "watermark",
-    "experiment",
-    "metric",
-    "pair",
-    "segment",
-    "segment_value",
-    "variant",
-    "severity",
-    "holds_until",
-];
-
-/// The rows with a severity, by the row of the table they judge.
-fn raised_rows(result: &RecordBatch) -> Result<BTreeMap<usize, Finding>, RuntimeError> {
-    let severity = column(result, "severity")?;
-    let is_raised: BooleanArray = (0..result.num_rows()).map(|row| Some(severity.is_valid(row))).collect();
-    if is_raised.true_count() == 0 {
-        return Ok(BTreeMap::new());
-    }
-    let raised = filter_record_batch(result, &is_raised)?;
-    let severity = column(&raised, "severity")?;
-    let severity = severity.as_string_opt::<i32>().ok_or_else(|| unexpected("severity"))?;
-    let holds_until = raised
-        .column_by_name("holds_until")
-        .and_then(|column| column.as_primitive_opt::<Int64Type>());
-    let mut findings = BTreeMap::new();
-    for ((place, row), evidence) in rows_of(&raised)?.into_iter().enumerate().zip(evidence_of(&raised)?) {
-        let name = severity.value(place);
-        findings.insert(
-            row,
-            Finding {
-                severity: Severity::from_name(name.as_bytes()).ok_or_else(|| unexpected("severity"))?,
-                holds_until: holds_until
-                    .filter(|column| column.is_valid(place))
-                    .map(|column| column.value(place)),
-                evidence,
-            },
-        );
-    }
-    Ok(findings)
-}
-
-/// Each row's numbers as members in camelCase.
-fn evidence_of(raised: &RecordBatch) -> Result<Vec<Evidence>, RuntimeError> {
-    let schema = raised.schema();
-    let columns: Vec<usize> = schema
-        .fields()
-        .iter()
-        .enumerate()
-        .filter(|(_, field)| !NO_EVIDENCE.contains(&field.name().as_str()))
-        .map(|(index, _)| index)
-        .collect();
-    let mut writer = ArrayWriter::new(Vec::new());
-    writer.write(&raised.project(&columns)?)?;
-    writer.finish()?;
-    let rows: Vec<Evidence> = serde_json::from_slice(&writer.into_inner()).map_err(RuntimeError::internal)?;
-    Ok(rows
-        .into_iter()
-        .map(|row| {
-            let members = row.into_iter().filter(|(_, value)| !value.is_null());
-            members.map(|(name, value)| (camel_case(&name), value)).collect()
-        })
-        .collect())
-}
-
-/// `share_deviation` as `shareDeviation`.
-fn camel_case(name: &str) -> String {
-    let mut words = name.split('_');
-    let mut text = words.next().unwrap_or_default().to_owned();
-    for word in words {
-        let mut letters = word.chars();
-        text.extend(letters.next().map(|first| first.to_ascii_uppercase()));
-        text.push_str(letters.as_str());
-    }
-    text
 }
 
 fn signal_of(
@@ -585,34 +437,4 @@ fn signal_of(
         }
     }
     Some(signal)
-}
-
-fn rows_of(result: &RecordBatch) -> Result<Vec<usize>, RuntimeError> {
-    let rows = column(result, "row")?;
-    let rows = rows.as_primitive_opt::<Int64Type>().ok_or_else(|| unexpected("row"))?;
-    Ok(rows
-        .values()
-        .iter()
-        .map(|row| usize::try_from(*row).unwrap_or(usize::MAX))
-        .collect())
-}
-
-fn column(result: &RecordBatch, name: &str) -> Result<ArrayRef, RuntimeError> {
-    result.column_by_name(name).cloned().ok_or_else(|| unexpected(name))
-}
-
-fn unexpected(column: &str) -> RuntimeError {
-    RuntimeError::internal(format!("a signal query has no column {column} as it should be"))
-}
-
-#[cfg(test)]
-mod tests {
-
-    use super::*;
-
-    #[test]
-    fn evidence_is_in_camel_case() {
-        assert_eq!(camel_case("share_deviation"), "shareDeviation");
-        assert_eq!(camel_case("n"), "n");
-    }
 }

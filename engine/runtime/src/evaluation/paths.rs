@@ -103,11 +103,23 @@ impl Paths {
         assignments.chain(effects).for_each(|path| path.changed = false);
     }
 
-    /// Rows of `assignment_path`, of all or of what changed since they were last taken.
+    /// Rows of `assignment_path` and `effect_path`, of all or of what changed since they were last taken.
     ///
     /// # Errors
-    /// [`RuntimeError::Internal`] if they do not fit the table's schema.
-    pub fn assignment_rows(
+    /// [`RuntimeError::Internal`] if they do not fit the tables' schemas.
+    pub fn rows(
+        &self,
+        ledgers: &BTreeMap<u32, ExperimentLedger>,
+        names: &JobNames,
+        only_changed: bool,
+    ) -> Result<(RecordBatch, RecordBatch), RuntimeError> {
+        Ok((
+            self.assignment_rows(ledgers, only_changed)?,
+            self.effect_rows(ledgers, names, only_changed)?,
+        ))
+    }
+
+    fn assignment_rows(
         &self,
         ledgers: &BTreeMap<u32, ExperimentLedger>,
         only_changed: bool,
@@ -155,11 +167,7 @@ impl Paths {
         Ok(RecordBatch::try_new(Table::AssignmentPath.schema(), columns)?)
     }
 
-    /// Rows of `effect_path`, of all or of what changed since they were last taken.
-    ///
-    /// # Errors
-    /// [`RuntimeError::Internal`] if they do not fit the table's schema.
-    pub fn effect_rows(
+    fn effect_rows(
         &self,
         ledgers: &BTreeMap<u32, ExperimentLedger>,
         names: &JobNames,

@@ -105,10 +105,6 @@ pub struct EffectRow<'a> {
     pub metric: &'a str,
     /// The two variants as one text.
     pub pair: &'a str,
-    /// The control.
-    pub control: &'a str,
-    /// The treatment.
-    pub treatment: &'a str,
     /// Subjects of the two variants.
     pub subjects: i64,
     /// Statistics of the control and of the treatment, over matured subjects.
@@ -224,7 +220,7 @@ struct VariantRows {
 #[derive(Debug, Default)]
 struct EffectRows {
     head: Head,
-    texts: [StringBuilder; 4],
+    texts: [StringBuilder; 2],
     subjects: Int64Builder,
     n: [Int64Builder; 2],
     means: [Float64Builder; 2],
@@ -360,11 +356,7 @@ impl EvaluationRows {
     pub fn effect(&mut self, at: i64, experiment: &str, about: About, row: &EffectRow<'_>) {
         let rows = &mut self.effects;
         rows.head.push(at, experiment, about);
-        for (builder, text) in rows
-            .texts
-            .iter_mut()
-            .zip([row.metric, row.pair, row.control, row.treatment])
-        {
+        for (builder, text) in rows.texts.iter_mut().zip([row.metric, row.pair]) {
             builder.append_value(text);
         }
         rows.subjects.append_value(row.subjects);
@@ -407,17 +399,15 @@ impl EvaluationRows {
     /// # Errors
     /// [`RuntimeError::Internal`] if they do not fit its schema.
     pub fn take(&mut self, table: EvaluationTable) -> Result<JudgedRows, RuntimeError> {
-        let (mut columns, rows) = match table {
+        let (columns, rows) = match table {
             EvaluationTable::Assignments => self.assignments.take(),
             EvaluationTable::Experiments => self.experiments.take(),
             EvaluationTable::Variants => self.variants.take(),
             EvaluationTable::Effects => self.effects.take(),
             EvaluationTable::Looks => self.looks.take(),
-            EvaluationTable::Thresholds => (Vec::new(), Vec::new()),
+            EvaluationTable::Thresholds => return Ok((RecordBatch::new_empty(table.schema()), Vec::new())),
         };
-        let schema = table.schema();
-        columns.truncate(schema.fields().len());
-        Ok((RecordBatch::try_new(schema, columns)?, rows))
+        Ok((RecordBatch::try_new(table.schema(), columns)?, rows))
     }
 }
 
@@ -438,6 +428,7 @@ impl AssignmentRows {
             Arc::new(self.observed.finish()),
             Arc::new(self.expected.finish()),
             Arc::new(self.subjects.finish()),
+            no_e_values(self.head.rows.len()),
         ]);
         (columns, std::mem::take(&mut self.head.rows))
     }
@@ -486,6 +477,7 @@ impl EffectRows {
         columns.extend(self.reals.iter_mut().map(|reals| Arc::new(reals.finish()) as ArrayRef));
         columns.push(Arc::new(self.minimum_effect.finish()));
         columns.push(Arc::new(self.planned_n.finish()));
+        columns.push(no_e_values(self.head.rows.len()));
         (columns, std::mem::take(&mut self.head.rows))
     }
 }
@@ -508,6 +500,11 @@ impl LookRows {
         columns.push(Arc::new(self.decision.finish()));
         (columns, std::mem::take(&mut self.head.rows))
     }
+}
+
+/// The column of e-values before they are found.
+fn no_e_values(count: usize) -> ArrayRef {
+    Arc::new(Float64Array::new_null(count))
 }
 
 /// The row of [`EvaluationTable::Thresholds`].

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::{Job, wall_clock};
 use crate::error::RuntimeError;
-use crate::evaluation::{EvaluationContext, Looker, Signal, ids_in_sink, look_rows, signal_rows};
+use crate::evaluation::{EvaluationContext, Evaluations, Looker, Signal, ids_in_sink, look_rows, signal_rows};
 use crate::ledger::LedgerRows;
 use crate::snapshot::ShardEvaluation;
 
@@ -30,12 +30,8 @@ impl Job {
     /// Lets the evaluations happen that the state has passed.
     pub(super) fn evaluate(&mut self, shards: Vec<Vec<ShardEvaluation>>, settled: i64) -> Result<(), RuntimeError> {
         let until = settled.min(self.last_evaluation());
-        let context = EvaluationContext {
-            plan: &self.plan,
-            definitions: &self.definitions,
-            names: &self.names,
-        };
-        let signals = self.evaluations.advance(&context, shards, until)?;
+        let (context, evaluations) = self.evaluations();
+        let signals = evaluations.advance(&context, shards, until)?;
         self.emit_signals(&signals)
     }
 
@@ -70,12 +66,8 @@ impl Job {
             None => None,
         };
         if let Some(rows) = rows {
-            let context = EvaluationContext {
-                plan: &self.plan,
-                definitions: &self.definitions,
-                names: &self.names,
-            };
-            self.evaluations.take_looks(&context, &rows)?;
+            let (context, evaluations) = self.evaluations();
+            evaluations.take_looks(&context, &rows)?;
         }
         self.judge()
     }
@@ -95,13 +87,19 @@ impl Job {
         if !self.evaluations.are_waiting() {
             return Ok(());
         }
+        let (context, evaluations) = self.evaluations();
+        let signals = evaluations.judge(&context)?;
+        self.emit_signals(&signals)
+    }
+
+    /// The evaluations, and what they need to know of the job.
+    fn evaluations(&mut self) -> (EvaluationContext<'_>, &mut Evaluations) {
         let context = EvaluationContext {
             plan: &self.plan,
             definitions: &self.definitions,
             names: &self.names,
         };
-        let signals = self.evaluations.judge(&context)?;
-        self.emit_signals(&signals)
+        (context, &mut self.evaluations)
     }
 
     fn emit_signals(&mut self, signals: &[Signal]) -> Result<(), RuntimeError> {
@@ -138,20 +136,15 @@ impl Job {
             let looks = look_rows(&numbers, &looker, ids_in_sink(&numbers, &sink)?, wall_clock())?;
             let decisions = RecordBatch::new_empty(Table::Decisions.schema());
             self.outlets.rows(Table::Looks, looks.clone())?;
-            let context = EvaluationContext {
-                plan: &self.plan,
-                definitions: &self.definitions,
-                names: &self.names,
-            };
-            self.evaluations
-                .take_looks(&context, &LedgerRows { looks, decisions })?;
+            let (context, evaluations) = self.evaluations();
+            evaluations.take_looks(&context, &LedgerRows { looks, decisions })?;
         }
         self.judge()
     }
 
     /// Emits the paths of sequential tests that went on.
     pub(super) fn emit_paths(&mut self) -> Result<(), RuntimeError> {
-        let (assignments, effects) = self.evaluations.path_rows(&self.names)?;
+        let (assignments, effects) = self.evaluations.take_changed_paths(&self.names)?;
         self.outlets.rows(Table::AssignmentPath, assignments)?;
         self.outlets.rows(Table::EffectPath, effects)
     }
