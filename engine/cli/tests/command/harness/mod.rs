@@ -1,6 +1,5 @@
 //! Runs the built binary in a folder of its own.
 #![allow(clippy::unwrap_used, reason = "a test that fails should panic, also in its helpers")]
-#![allow(dead_code, reason = "each file of tests uses a part of it")]
 
 use std::fs;
 use std::io::Write as _;

@@ -1,12 +1,9 @@
 //! Where a job reads and writes: files that are followed, outputs among inputs, the addresses of lakes.
 
-mod harness;
-
 use std::fs;
 
-use harness::Sandbox;
-
-const EXPOSURE: &str = r#"{"eventId":"e-1","timestamp":"2026-01-05T09:30:00+00:00","eventType":"Exposure","schemaVersion":"1.0.0","payload":{"experimentName":"checkout","variantKey":"control","subjectId":"u-1"}}"#;
+use crate::EXPOSURE;
+use crate::harness::Sandbox;
 
 /// A job over the files of a pattern, with these options more, and a sink.
 fn job(pattern: &str, more: &str, sink: &str) -> String {
