@@ -15,7 +15,9 @@ const TUNINGS: [f64; 2] = [5_000.0, 20_000.0];
 /// The burn-in that is advised for arms of equal size, ...
 const BURN_IN: u64 = 100;
 /// ... and those that are tried where one is small.
-const SMALL_ARM_BURN_INS: [u64; 3] = [100, 500, 2_000];
+const SMALL_ARM_BURN_INS: [u64; 4] = [100, 500, NINE_TO_ONE_BURN_IN, 2_000];
+/// The one that the engine asks for at nine to one: `100 · 20 (1 - b)² / (1 + b)` with `b = 1/9`.
+const NINE_TO_ONE_BURN_IN: u64 = 1_422;
 
 /// What subjects do.
 #[derive(Clone, Copy)]
@@ -126,8 +128,8 @@ pub fn false_alarms(streams: u32, events: u64) -> bool {
 }
 
 /// Prints where the guarantee, which is asymptotic, does not hold yet: arms of unequal size and outcomes whose variance a small arm
-/// has not seen. Nothing is asserted.
-pub fn limits(streams: u32, events: u64) {
+/// has not seen. Tells whether it holds from the engine's burn-in on.
+pub fn limits(streams: u32, events: u64) -> bool {
     println!("\n### False alarms: effects in small arms\n");
     println!(
         "{streams} streams of {events} subjects, one in ten of them in the treatment, without an effect; level 0.05, `tuning_n` 5000, by the number of \
@@ -150,6 +152,7 @@ pub fn limits(streams: u32, events: u64) {
         tuning_n: 5_000.0,
         burn_in,
     });
+    let mut holds = true;
     for (experiment, outcome) in (SMALL_ARM_SEED..).zip(Outcome::ALL) {
         let healthy = Streams {
             experiment,
@@ -164,7 +167,16 @@ pub fn limits(streams: u32, events: u64) {
             .map(|alarms| format!(" {} |", percent(*alarms, streams)))
             .collect();
         println!("| {} |{}", outcome.name(), shares.concat());
+        for (watch, alarms) in watches.iter().zip(alarms) {
+            let verdict = Verdict {
+                alarms,
+                streams,
+                alpha: watch.alpha,
+            };
+            holds &= watch.burn_in != NINE_TO_ONE_BURN_IN || verdict.holds();
+        }
     }
+    holds
 }
 
 impl Streams {

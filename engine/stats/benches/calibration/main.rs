@@ -31,11 +31,11 @@ fn main() -> ExitCode {
     let started = Instant::now();
     let ratios_hold = ratio::false_alarms(streams, EVENTS);
     let effects_hold = always_valid::false_alarms(streams, EVENTS);
-    always_valid::limits(streams.div_ceil(8), 4 * EVENTS);
+    let small_arms_hold = always_valid::limits(streams.div_ceil(2), 4 * EVENTS);
     detection::subjects_to_an_alert(streams.div_ceil(4));
     speed::one_scorecard_round();
     println!("\nAll of this took {:.0} s.", started.elapsed().as_secs_f64());
-    if ratios_hold && effects_hold {
+    if ratios_hold && effects_hold && small_arms_hold {
         ExitCode::SUCCESS
     } else {
         println!("\nHealthy streams raised more false alarms than chance allows.");
