@@ -11,7 +11,7 @@ dated as (
   select *, rank() over (partition by experiment, segment, segment_value order by watermark desc) as recency
   from assignment_path
 ),
--- every variant has a row in every epoch
+-- every variant that was exposed, or is declared, has a row in every epoch
 latest as (
   select experiment, segment, segment_value, allocation_epoch as epoch, variant, max(first_exposures) as subjects,
          max(log_e) as log_e, max(log_e_max) as log_e_max

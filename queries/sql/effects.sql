@@ -25,8 +25,15 @@ parts as (
   select experiment, metric, variant, matured, subjects as n,
          case when is_ratio then ratio else mean end as mean,
          case when not is_ratio then m2
-              when ratio is not null then greatest((m2 - 2 * ratio * c + ratio * ratio * m2_y) / (mean_y * mean_y), 0) end as m2
+              when ratio is not null then (m2 - 2 * ratio * c + ratio * ratio * m2_y) / (mean_y * mean_y) end as m2
   from with_ratio
+),
+-- beyond these sizes differences and squares would leave the range of a double; rounding may bring a ratio's below 0
+usable as (
+  select experiment, metric, variant, matured, n,
+         case when abs(mean) <= 1e140 and abs(m2) <= 1e290 then mean end as mean,
+         case when abs(mean) <= 1e140 and abs(m2) <= 1e290 then greatest(m2, 0) end as m2
+  from parts
 ),
 arms as (
   select experiment, metric, variant,
@@ -36,7 +43,7 @@ arms as (
          max(n) filter (where matured) as matured_n,
          max(mean) filter (where matured) as matured_mean,
          max(m2) filter (where matured) as matured_m2
-  from parts
+  from usable
   group by 1, 2, 3
   having max(n) filter (where not matured) is not null
 ),

@@ -5,16 +5,16 @@ moments as (
   select experiment, metric, variant, subjects as n, matured_subjects,
          case when mean_y is null then mean when mean_y <> 0 then mean / mean_y end as mean,
          case when mean_y is null then m2
-              when mean_y <> 0 then greatest((m2 - 2 * (mean / mean_y) * c + (mean / mean_y) * (mean / mean_y) * m2_y)
-                                             / (mean_y * mean_y), 0) end as m2
+              when mean_y <> 0 then (m2 - 2 * (mean / mean_y) * c + (mean / mean_y) * (mean / mean_y) * m2_y)
+                                    / (mean_y * mean_y) end as m2
   from metric_stats
   where window_name = 'cumulative' and segment is null
 ),
--- beyond these sizes differences and squares would leave the range of a double
+-- beyond these sizes differences and squares would leave the range of a double; rounding may bring a ratio's below 0
 arms as (
   select experiment, metric, variant, n, matured_subjects,
          case when abs(mean) <= 1e140 and m2 <= 1e290 then mean end as mean,
-         case when abs(mean) <= 1e140 and m2 <= 1e290 then m2 end as m2
+         case when abs(mean) <= 1e140 and abs(m2) <= 1e290 then greatest(m2, 0) end as m2
   from moments
 ),
 controls as (
@@ -28,8 +28,11 @@ paths as (
          row_number() over (partition by experiment, metric, pair order by watermark desc) as age
   from effect_path
 ),
+-- up to when everything is settled: of what has moved last
 watermarks as (
-  select experiment, max(watermark) as watermark from assignment_path where segment is null group by 1
+  select experiment, max(watermark) as watermark
+  from (select experiment, watermark from assignment_path union all select experiment, watermark from effect_path)
+  group by 1
 ),
 subjects as (
   select experiment, variant, subjects from assignment_counts where window_name = 'cumulative' and segment is null

@@ -4,7 +4,8 @@ with
 variants as (
   select experiment, variant from allocations
   union
-  select experiment, variant from assignment_path
+  -- some are assigned on purpose and never exposed
+  select experiment, variant from assignment_path where first_exposures > 0
   union
   select experiment, variant from assignment_counts_history
 ),

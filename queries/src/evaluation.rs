@@ -96,8 +96,9 @@ fn assignments() -> Vec<Field> {
         list("expected", DataType::Float64),
         // the sum of `observed`
         integer("subjects"),
-        // of the anytime-valid test, filled in by the query of its path; as in `effects`
+        // of the anytime-valid test now, and the greatest so far: filled in once its path has gone on; as in `effects`
         real_or_null("log_e"),
+        real_or_null("log_e_max"),
     ]
 }
 
@@ -168,6 +169,7 @@ fn effects() -> Vec<Field> {
         // the planned total of the two variants
         real_or_null("planned_n"),
         real_or_null("log_e"),
+        real_or_null("log_e_max"),
     ]
 }
 
@@ -325,7 +327,7 @@ pub const SIGNALS: &[SignalQuery] = &[
 ];
 
 /// The e-values of the rows of a table, as logarithms: `row` and `log_e`; rows without one are left out. They are asked for first and become
-/// the last column of the table, `log_e`, so that the signal queries need not find them again.
+/// the last columns of the table, so that the signal queries need not find them again.
 pub const PATHS: [(EvaluationTable, &str); 2] = [
     (Over::Assignments, file!("assignment_path")),
     (Over::Effects, file!("effect_path")),

@@ -106,7 +106,7 @@ async fn rows_of_frame(frame: DataFrame) -> Result<RecordBatch, DataFusionError>
     Ok(concat_batches(&schema, &batches)?)
 }
 
-/// All rows of some tables of a lake as it is now, each as one batch; none where there is no lake.
+/// All rows of some tables of a lake as it is now, each as one batch, without rows where there is no such lake or table.
 ///
 /// # Errors
 /// The lake cannot be read.
@@ -115,7 +115,12 @@ pub fn rows_of(url: &StorageUrl, tables: &[Table]) -> Result<Vec<RecordBatch>, C
     runtime()?.block_on(async {
         let lake = match Lake::open(&LakeOptions::at(url.as_str())).await {
             Ok(lake) => lake,
-            Err(LakeError::NoFolder { .. } | LakeError::NotALake { .. }) => return Ok(Vec::new()),
+            Err(LakeError::NoFolder { .. } | LakeError::NotALake { .. }) => {
+                return Ok(tables
+                    .iter()
+                    .map(|table| RecordBatch::new_empty(table.schema()))
+                    .collect());
+            }
             Err(error) => return Err(of_lake(error)),
         };
         let mut providers = lake.tables().await.map_err(of_lake)?;
@@ -123,6 +128,7 @@ pub fn rows_of(url: &StorageUrl, tables: &[Table]) -> Result<Vec<RecordBatch>, C
         let mut rows = Vec::new();
         for table in tables {
             let Some(provider) = providers.remove(table) else {
+                rows.push(RecordBatch::new_empty(table.schema()));
                 continue;
             };
             let frame = session.read_table(provider).map_err(CliError::internal)?;

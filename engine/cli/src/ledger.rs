@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray, TimestampMicrosecondArray};
-use arrow::compute::concat_batches;
 use backplane_config::{Config, SinkKind, SourceKind, StorageUrl};
 use backplane_connector_api::{Epoch, Output, Sink as _};
 use backplane_events::Table;
@@ -101,58 +100,48 @@ fn append(url: &StorageUrl, table: Table, batch: RecordBatch) -> Result<(), CliE
 
 /// The ledgers of all lakes that a job reads or writes.
 pub struct LakeLedger {
-    urls: Vec<StorageUrl>,
+    /// Each with whether the job writes it.
+    lakes: Vec<(StorageUrl, bool)>,
 }
 
 impl LakeLedger {
     /// Those of a configuration.
     pub fn of_config(config: &Config) -> Self {
         let written = config.engine.sinks.iter().filter_map(|sink| match &sink.kind {
-            SinkKind::Lake(lake) => Some(&lake.url),
+            SinkKind::Lake(lake) => Some((&lake.url, true)),
             _ => None,
         });
         let read = config.engine.sources.iter().filter_map(|source| match &source.kind {
-            SourceKind::Lake(lake) => Some(&lake.url),
+            SourceKind::Lake(lake) => Some((&lake.url, false)),
             _ => None,
         });
-        let mut urls: Vec<StorageUrl> = Vec::new();
-        for url in written.chain(read) {
-            if !urls.contains(url) {
-                urls.push(url.clone());
+        let mut lakes: Vec<(StorageUrl, bool)> = Vec::new();
+        for (url, is_written) in written.chain(read) {
+            if lakes.iter().all(|(known, _)| known != url) {
+                lakes.push((url.clone(), is_written));
             }
         }
-        LakeLedger { urls }
+        LakeLedger { lakes }
     }
 }
 
 impl Ledger for LakeLedger {
-    fn poll(&mut self) -> Result<Option<LedgerRows>, RuntimeError> {
-        let mut looks = Vec::new();
-        let mut decisions = Vec::new();
-        for url in self.urls.iter().filter(|url| may_have_ledger(url)) {
-            let tables = [Table::Looks, Table::Decisions];
-            let mut rows = match lakes::rows_of(url, &tables) {
-                Ok(rows) => rows.into_iter(),
+    fn poll(&mut self) -> Result<Vec<LedgerRows>, RuntimeError> {
+        let mut found = Vec::new();
+        for (url, is_written) in self.lakes.iter().filter(|(url, _)| may_have_ledger(url)) {
+            let rows = lakes::rows_of(url, &[Table::Looks, Table::Decisions]);
+            match rows.map(<[RecordBatch; 2]>::try_from) {
+                Ok(Ok([looks, decisions])) => found.push(LedgerRows {
+                    looks,
+                    decisions,
+                    are_kept: *is_written,
+                }),
+                Ok(Err(_)) => return Err(RuntimeError::internal("a lake gave other tables than were asked for")),
                 // looks can be judged later; events cannot wait
-                Err(error) => {
-                    tracing::warn!(%error, lake = %url, "the looks of the lake cannot be read now");
-                    continue;
-                }
-            };
-            looks.extend(rows.next());
-            decisions.extend(rows.next());
+                Err(error) => tracing::warn!(%error, lake = %url, "the looks of the lake cannot be read now"),
+            }
         }
-        if looks.iter().chain(&decisions).all(|batch| batch.num_rows() == 0) {
-            return Ok(None);
-        }
-        let together = |table: Table, batches: &[RecordBatch]| {
-            let schema = batches.first().map_or_else(|| table.schema(), RecordBatch::schema);
-            concat_batches(&schema, batches)
-        };
-        Ok(Some(LedgerRows {
-            looks: together(Table::Looks, &looks)?,
-            decisions: together(Table::Decisions, &decisions)?,
-        }))
+        Ok(found)
     }
 }
 

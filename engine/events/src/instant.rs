@@ -5,9 +5,9 @@ use crate::EventTime;
 const MICROS_PER_SECOND: i64 = 1_000_000;
 const SECONDS_PER_DAY: i64 = 86_400;
 /// 0000-01-01T00:00:00Z, the first instant that RFC 3339 can write.
-const FIRST: i64 = -62_167_219_200 * MICROS_PER_SECOND;
+pub(crate) const FIRST: i64 = -62_167_219_200 * MICROS_PER_SECOND;
 /// 9999-12-31T23:59:59.999999Z, the last one.
-const LAST: i64 = 253_402_300_800 * MICROS_PER_SECOND - 1;
+pub(crate) const LAST: i64 = 253_402_300_800 * MICROS_PER_SECOND - 1;
 
 /// The date that was read last: events of a stream are mostly of one day.
 #[derive(Debug, Clone, Copy, Default)]

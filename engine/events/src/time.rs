@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::instant::{FIRST, LAST};
+
 /// An instant in event time: microseconds since 1970-01-01T00:00:00Z.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
@@ -12,6 +14,12 @@ impl EventTime {
     pub const MIN: EventTime = EventTime(i64::MIN);
     /// After every instant: the watermark of an exhausted source.
     pub const MAX: EventTime = EventTime(i64::MAX);
+
+    /// The nearest instant that RFC 3339 can write: one of the years 0000 to 9999.
+    #[must_use]
+    pub fn writable(self) -> EventTime {
+        EventTime(self.0.clamp(FIRST, LAST))
+    }
 
     /// This instant moved by `micros` microseconds; the two ends absorb.
     #[must_use]
@@ -53,6 +61,14 @@ mod tests {
         assert_eq!(EventTime::MAX.minus(5), EventTime::MAX);
         assert_eq!(EventTime::MIN.plus(5), EventTime::MIN);
         assert_eq!(EventTime(10).minus(3), EventTime(7));
+    }
+
+    #[test]
+    fn what_the_calendar_does_not_have_is_written_as_its_end() {
+        let first_of_10000 = EventTime(253_402_300_800_000_000);
+        assert_eq!(first_of_10000.writable().to_string(), "9999-12-31T23:59:59.999999Z");
+        assert_eq!(EventTime::MIN.writable().to_string(), "0000-01-01T00:00:00Z");
+        assert_eq!(EventTime(7).writable(), EventTime(7));
     }
 
     #[test]

@@ -480,6 +480,17 @@ fn ratio_partials(totals: &[PairTotals], matured: impl Fn(usize) -> i64) -> Vec<
 /// Builds groups' statistics anew from their rows where a value that was taken back may have left its traces: it was an extreme, or so
 /// large that the digits of all others went under in its square.
 fn rebuild_stale_groups(state: &mut ExperimentState, rows: &[Row]) {
+    rebuild_groups(state, rows, |group| {
+        any_moments(group, |moments| moments.extremes_stale() || !moments.is_finite())
+    });
+}
+
+/// Builds the groups anew from their rows whose sums have left the range of a double, and may be within it again.
+pub(crate) fn rebuild_overflown_groups(state: &mut ExperimentState, rows: &[Row]) {
+    rebuild_groups(state, rows, |group| any_moments(group, |moments| !moments.is_finite()));
+}
+
+fn rebuild_groups(state: &mut ExperimentState, rows: &[Row], is_stale: impl Fn(&Group) -> bool) {
     let mut stale: BTreeMap<u32, GroupTotals> = (0u32..)
         .zip(&state.groups)
         .filter(|(_, group)| is_stale(group))
@@ -506,14 +517,13 @@ fn rebuild_stale_groups(state: &mut ExperimentState, rows: &[Row]) {
     }
 }
 
-fn is_stale(group: &Group) -> bool {
-    let stale = |moments: &Moments| moments.extremes_stale() || !moments.is_finite();
+fn any_moments(group: &Group, is_so: impl Fn(&Moments) -> bool) -> bool {
     let metrics = group.metrics.iter().chain(&group.matured_metrics);
     let ratios = group.ratios.iter().chain(&group.matured_ratios);
     metrics
         .flat_map(|totals| std::iter::once(&totals.moments).chain(totals.any.as_deref()))
         .chain(ratios.flat_map(|totals| [totals.moments.x(), totals.moments.y()]))
-        .any(stale)
+        .any(is_so)
 }
 
 /// A group's statistics while they are built anew: of all rows, and of matured ones.

@@ -253,11 +253,14 @@ fn experiments(config: &Config, plan: &Plan, since: i64) -> Result<RecordBatch, 
     let every_other = Experiment::new(EVERY_OTHER);
     let rows: Vec<&Experiment> = config.experiments.iter().chain([&every_other]).collect();
     let own_plan = |experiment: &Experiment| experiment.plan.clone().unwrap_or_default();
+    // those with a share in some epoch, as the job takes them
     let variants = |experiment: &Experiment| {
         let mut all: Vec<String> = experiment
             .allocation
             .iter()
-            .flat_map(|epoch| epoch.shares.iter().map(|(variant, _)| variant.clone()))
+            .flat_map(|epoch| epoch.normalized())
+            .filter(|(_, share)| *share > 0.0)
+            .map(|(variant, _)| variant.to_owned())
             .collect();
         all.sort();
         all.dedup();
@@ -289,7 +292,10 @@ fn experiments(config: &Config, plan: &Plan, since: i64) -> Result<RecordBatch, 
         times(rows.iter().map(|row| row.starts_at.map(|at| at.0))),
         times(rows.iter().map(|row| own_plan(row).ends_at.map(|at| at.0))),
         texts(rows.iter().map(|row| own_plan(row).design.name().to_owned())),
-        reals(rows.iter().map(|row| own_plan(row).alpha)),
+        reals(
+            rows.iter()
+                .map(|row| row.plan.as_ref().map_or(plan.signals.alpha, |plan| plan.alpha)),
+        ),
         reals(rows.iter().map(|row| own_plan(row).power)),
         reals(rows.iter().map(|row| own_plan(row).minimum_effect)),
         integers(rows.iter().map(planned_total)),
@@ -379,4 +385,42 @@ fn windows(config: &Config, plan: &Plan) -> Result<RecordBatch, RuntimeError> {
         integers(plan.windows.iter().map(|window| window.offset)),
     ];
     Ok(RecordBatch::try_new(Table::Windows.schema(), columns)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use backplane_config::Plan as OwnPlan;
+
+    use super::*;
+
+    #[test]
+    fn a_plan_is_that_of_the_variants_with_a_share() {
+        let shared = Experiment::new("x").allocated([("a-old", 0.0), ("b", 0.5), ("c", 0.5)]);
+        let mut planned = shared.clone();
+        planned.name = "y".to_owned();
+        planned.plan = Some(OwnPlan {
+            subjects_per_variant: Some(1_000),
+            ..OwnPlan::default()
+        });
+        let mut config = Config {
+            experiments: vec![shared, planned],
+            ..Config::default()
+        };
+        config.engine.signals.peeking.alpha = 0.01;
+        let rows = experiments(&config, &plan_of(&config).unwrap(), 0).unwrap();
+        let controls: Vec<_> = rows
+            .column_by_name("control")
+            .and_then(|column| column.as_any().downcast_ref::<StringArray>())
+            .unwrap()
+            .iter()
+            .collect();
+        assert_eq!(controls, [Some("b"), Some("b"), None]);
+        let totals = rows.column_by_name("planned_total").unwrap();
+        let totals = totals.as_any().downcast_ref::<Int64Array>().unwrap();
+        assert_eq!(totals.iter().collect::<Vec<_>>(), [None, Some(2_000), None]);
+        // where no experiment says another one, that of peeking holds
+        let alphas = rows.column_by_name("alpha").unwrap();
+        let alphas = alphas.as_any().downcast_ref::<Float64Array>().unwrap();
+        assert_eq!(alphas.values(), &[0.01, 0.05, 0.01]);
+    }
 }

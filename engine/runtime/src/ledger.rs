@@ -11,6 +11,8 @@ pub struct LedgerRows {
     pub looks: RecordBatch,
     /// Rows of the table `decisions`.
     pub decisions: RecordBatch,
+    /// Whether a sink of the job holds them already; else the job hands them to its sinks, so that a replay keeps them.
+    pub are_kept: bool,
 }
 
 /// Where looks and decisions are read from. Many write it; the job reads it from time to time.
@@ -19,5 +21,5 @@ pub trait Ledger: Send {
     ///
     /// # Errors
     /// The ledger cannot be read.
-    fn poll(&mut self) -> Result<Option<LedgerRows>, RuntimeError>;
+    fn poll(&mut self) -> Result<Vec<LedgerRows>, RuntimeError>;
 }

@@ -14,7 +14,7 @@ powered as (
   where mean_control <> 0 and standard_error > 0
 )
 select "row", watermark, experiment, metric, pair,
-       case when power_now >= power then 'Info' end as severity,
+       'Info' as severity,
        power_now as statistic,
        power as threshold,
        n_control, n_treatment, minimum_effect, alpha

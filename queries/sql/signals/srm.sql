@@ -23,6 +23,6 @@ select "row", watermark, experiment, segment, segment_value, severity, log_e,
        chi_square['max_share_deviation'] as share_deviation,
        chi_square['statistic'] as chi_square,
        chi_square['p_value'] as chi_square_p_value,
-       case when cardinality(counts) = 1 and chi_square['min_expected'] < 5
+       case when array_length(counts) = 1 and chi_square['min_expected'] < 5
             then srm_exact(counts[1], weights[1])['p_value'] end as exact_p_value
 from judged

@@ -103,6 +103,9 @@ async fn answer(lake: &OpenLake, query: &str, format: RowFormat, context: &Conte
             "this was a look at {}; it is recorded in the table looks",
             counted(effects as u64, "effect")
         )),
+        Some(Ok(0)) if format == RowFormat::Table => context.note(
+            "this was a look that nobody can count: the lake has no results of a job (metric_stats), only events",
+        ),
         // whoever may only read has his answer
         Some(Err(error)) => context.note(&format!("this look could not be recorded: {error}")),
         _ => {}

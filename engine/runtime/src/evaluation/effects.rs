@@ -13,7 +13,7 @@ use crate::plan::Plan;
 /// The sample at which the always-valid interval is narrowest where nothing is planned: as in GrowthBook.
 const TUNING_N: f64 = 5000.0;
 
-/// What an effect is compared by, and whether an undeclared metric counts as Binary in it.
+/// A metric in a treatment, against the control.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EffectKey {
     /// The experiment.
@@ -151,5 +151,7 @@ fn arm_of_ratio(row: &StatisticsRow) -> Option<Arm> {
     }
     let ratio = x / y;
     let m2 = (row.m2? - 2.0 * ratio * row.c? + ratio * ratio * row.m2_y?) / (y * y);
-    Some(arm(row.subjects, Some(ratio), Some(m2.max(0.0))))
+    // rounding may bring it below 0; what is beyond all range is not a number, and stays none
+    let m2 = if m2 < 0.0 { 0.0 } else { m2 };
+    Some(arm(row.subjects, Some(ratio), Some(m2)))
 }

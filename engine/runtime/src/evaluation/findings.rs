@@ -29,40 +29,24 @@ pub struct Findings {
     pub raised: BTreeMap<usize, Finding>,
     /// The rows for which an open one still holds.
     pub still: BTreeSet<usize>,
-    /// Whether it is raised by this table.
-    pub is_raising: bool,
-    /// Whether it is closed by this table.
-    pub is_closing: bool,
 }
 
 impl Findings {
-    /// What they say of a row at an evaluation, with the evidence; none where they have no say.
-    pub fn verdict(&mut self, row: usize, at: i64, is_open: bool) -> Option<(Verdict, Evidence)> {
-        if let Some(finding) = self.raised.remove(&row) {
-            let is_over = finding.holds_until.is_some_and(|until| until <= at);
-            let verdict = Verdict::Raised {
-                severity: finding.severity,
-                holds_until: finding.holds_until,
-            };
-            return Some(if is_over {
-                (Verdict::Clean, Evidence::new())
-            } else {
-                (verdict, finding.evidence)
-            });
-        }
-        if !is_open || !self.is_closing {
-            return None;
-        }
-        let verdict = if self.still.contains(&row) {
-            // as grave as it is: what only holds on does not rise
-            Verdict::Raised {
-                severity: Severity::Info,
-                holds_until: None,
-            }
-        } else {
-            Verdict::Clean
+    /// What they say of a row at an evaluation, with the evidence; none where the row's table has no say.
+    pub fn verdict(&mut self, row: usize, at: i64, is_raising: bool, is_closing: bool) -> Option<(Verdict, Evidence)> {
+        let finding = if is_raising { self.raised.remove(&row) } else { None };
+        let (verdict, evidence) = match finding {
+            Some(finding) if finding.holds_until.is_some_and(|until| until <= at) => (Verdict::Clean, Evidence::new()),
+            Some(Finding {
+                severity,
+                holds_until,
+                evidence,
+            }) => (Verdict::Raised { severity, holds_until }, evidence),
+            None if !is_closing => return None,
+            None if self.still.contains(&row) => (Verdict::Holds, Evidence::new()),
+            None => (Verdict::Clean, Evidence::new()),
         };
-        Some((verdict, Evidence::new()))
+        Some((verdict, evidence))
     }
 }
 
@@ -162,27 +146,38 @@ pub fn rows_of(result: &RecordBatch) -> Result<Vec<usize>, RuntimeError> {
         .collect())
 }
 
-/// The table with the e-values that a query of paths found in its rows.
+/// The e-values that a query of paths found, by the `rows` of its table.
 ///
 /// # Errors
 /// [`RuntimeError::Internal`] if the query lacks a column.
-pub fn with_e_values(table: &RecordBatch, found: &RecordBatch) -> Result<(RecordBatch, Float64Array), RuntimeError> {
+pub fn e_values(found: &RecordBatch, rows: usize) -> Result<Vec<Option<f64>>, RuntimeError> {
     let log_e = column(found, "log_e")?;
     let log_e = log_e
         .as_primitive_opt::<Float64Type>()
         .ok_or_else(|| unexpected("log_e"))?;
-    let mut by_row: Vec<Option<f64>> = vec![None; table.num_rows()];
+    let mut by_row = vec![None; rows];
     for (row, log_e) in rows_of(found)?.into_iter().zip(log_e) {
         if let Some(slot) = by_row.get_mut(row) {
             *slot = log_e;
         }
     }
-    let by_row = Float64Array::from(by_row);
+    Ok(by_row)
+}
+
+/// The table with its e-values: those of now, and the greatest so far.
+///
+/// # Errors
+/// [`RuntimeError::Internal`] if it does not end with their columns.
+pub fn with_e_values(
+    table: &RecordBatch,
+    log_e: Vec<Option<f64>>,
+    log_e_max: Vec<Option<f64>>,
+) -> Result<RecordBatch, RuntimeError> {
     let mut columns = table.columns().to_vec();
-    if let Some(last) = columns.last_mut() {
-        *last = Arc::new(by_row.clone());
-    }
-    Ok((RecordBatch::try_new(table.schema(), columns)?, by_row))
+    columns.truncate(columns.len().saturating_sub(2));
+    columns.push(Arc::new(Float64Array::from(log_e)));
+    columns.push(Arc::new(Float64Array::from(log_e_max)));
+    Ok(RecordBatch::try_new(table.schema(), columns)?)
 }
 
 fn column(result: &RecordBatch, name: &str) -> Result<ArrayRef, RuntimeError> {

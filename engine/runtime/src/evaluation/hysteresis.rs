@@ -11,6 +11,8 @@ use backplane_events::Severity;
 pub enum Verdict {
     /// Nothing is wrong.
     Clean,
+    /// Not so wrong that it would be raised anew, but an open signal is not over yet.
+    Holds,
     /// Something is wrong, until another verdict is given, or until an instant.
     Raised {
         /// How grave it is.
@@ -89,6 +91,11 @@ impl SignalState {
                     open.clean_from.get_or_insert(at);
                 }
             }
+            Verdict::Holds => {
+                if let Some(open) = self.open.as_mut() {
+                    open.clean_from = None;
+                }
+            }
             Verdict::Raised { severity, holds_until } => {
                 let is_news = self.open.is_none_or(|open| severity > open.severity);
                 if is_news {
@@ -164,6 +171,20 @@ mod tests {
             turns,
             wanted.map(|(at, onset, severity)| Turn::Raised { at, onset, severity })
         );
+    }
+
+    #[test]
+    fn what_only_holds_on_keeps_an_open_signal_and_raises_none() {
+        let mut state = SignalState::default();
+        state.judge(10, warning(), &RULES);
+        state.judge(110, Verdict::Clean, &RULES);
+        assert!(state.judge(120, Verdict::Holds, &RULES).is_empty(), "it came in time");
+        assert_eq!(state.advance(500, &RULES), None);
+        state.judge(510, Verdict::Clean, &RULES);
+        // two evaluations pass before this one, of which nothing was heard
+        let turns = state.judge(540, Verdict::Holds, &RULES);
+        assert!(matches!(turns[..], [Turn::Resolved { at: 520, .. }]), "{turns:?}");
+        assert!(!state.is_open());
     }
 
     #[test]

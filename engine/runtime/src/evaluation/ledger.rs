@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::about::{About, Part};
+use super::paths::Evaluated;
 use super::rows::{AssignmentRow, EvaluationRows, ExperimentRow, VariantRow};
 use super::traffic::{HOUR, Traffic};
 use crate::names::JobNames;
@@ -159,15 +160,23 @@ impl ExperimentLedger {
             )
         };
         let known_before = known(self);
-        for variant in snapshot.assigned.keys() {
-            self.see(*variant, names);
+        // by name, because ids depend on how the input was cut into blocks; first those that are exposed
+        let mut seen: Vec<(bool, &str, u32)> = snapshot
+            .assigned
+            .keys()
+            .map(|variant| (true, *variant))
+            .chain(snapshot.groups.iter().map(|group| (false, group.key.variant)))
+            .map(|(is_assigned, variant)| (is_assigned, names.variants.name(variant), variant))
+            .collect();
+        seen.sort_unstable();
+        for (_, _, variant) in seen {
+            self.see(variant, names);
         }
         if let Some(assigned) = self.assigned.get_mut(shard) {
             *assigned = snapshot.assigned;
         }
         for group in snapshot.groups {
             let PartialKey { variant, segment, .. } = group.key;
-            self.see(variant, names);
             let ledger = self
                 .groups
                 .entry(segment.clone())
@@ -340,15 +349,16 @@ impl ExperimentLedger {
         sized.into_iter().map(|(_, key)| key.clone()).collect()
     }
 
-    /// Rows of first exposures: of all subjects and of the segment values that changed. Gives which, with their counts by epoch and variant.
+    /// Rows of first exposures: of all subjects and of the segment values that changed. Gives which, with what they are evaluated on.
     pub fn assignment_rows(
         &self,
         at: i64,
         changes: &Changes,
         rows: &mut EvaluationRows,
-    ) -> Vec<(SegmentKey, Vec<Vec<i64>>)> {
+    ) -> Vec<(SegmentKey, Evaluated)> {
         let names: Vec<&str> = self.variants.iter().map(|variant| &*variant.name).collect();
         let weights = self.shares();
+        let assumed_shares = weights.iter().flatten().filter(|weight| **weight > 0.0).count();
         let mut followed: BTreeMap<u16, BTreeSet<SegmentKey>> = BTreeMap::new();
         let mut written = Vec::new();
         for segment in &changes.segments {
@@ -382,7 +392,12 @@ impl ExperimentLedger {
                 part,
             };
             rows.assignment(at, &self.name, about, &row);
-            written.push((segment.clone(), counts));
+            let evaluated = Evaluated {
+                variants: self.variants.iter().map(|variant| Arc::clone(&variant.name)).collect(),
+                counts,
+                assumed_shares: self.is_assumed().then_some(assumed_shares),
+            };
+            written.push((segment.clone(), evaluated));
         }
         written
     }

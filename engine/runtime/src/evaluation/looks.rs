@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+    Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray,
+    TimestampMicrosecondArray,
 };
-use arrow::compute::cast;
+use arrow::compute::{cast, filter_record_batch};
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType};
 use backplane_events::Table;
 use uuid::Uuid;
@@ -63,11 +64,14 @@ pub struct Looks {
     decision_ids: HashSet<String>,
     looks: Vec<Look>,
     decisions: Vec<Decision>,
+    /// By watermark: looks to be judged, each with whether it is new and the decision after it.
+    waiting: BTreeMap<i64, Vec<(usize, bool, Option<String>)>>,
     seen: BTreeMap<(u32, u32, Arc<str>), Seen>,
 }
 
 impl Looks {
-    /// Takes rows of `looks` and `decisions` in, also such as were taken in before, and adds what is to be judged to `rows`.
+    /// Takes rows of `looks` and `decisions` in, also such as were taken in before. What is to be judged waits for [`Looks::release`]. Gives those
+    /// that are new.
     ///
     /// # Errors
     /// [`RuntimeError::Internal`] if the rows have not their tables' columns.
@@ -76,13 +80,16 @@ impl Looks {
         context: &EvaluationContext<'_>,
         looks: &RecordBatch,
         decisions: &RecordBatch,
-        rows: &mut EvaluationRows,
-    ) -> Result<(), RuntimeError> {
+    ) -> Result<(RecordBatch, RecordBatch), RuntimeError> {
         let (first_new, decisions_before) = (self.looks.len(), self.decisions.len());
-        self.read_looks(context, looks)?;
-        self.read_decisions(context, decisions)?;
+        let new_looks = self.read_looks(context, looks)?;
+        let new_decisions = self.read_decisions(context, decisions)?;
+        let new = (
+            filter_record_batch(&rows_as(Table::Looks, looks)?, &new_looks)?,
+            filter_record_batch(&rows_as(Table::Decisions, decisions)?, &new_decisions)?,
+        );
         if (self.looks.len(), self.decisions.len()) == (first_new, decisions_before) {
-            return Ok(());
+            return Ok(new);
         }
         for (index, look) in self.looks.iter_mut().enumerate() {
             let decision = self.decisions.iter().find(|decision| {
@@ -94,13 +101,35 @@ impl Looks {
                 continue;
             }
             look.is_decided = decision.is_some();
-            let decision = decision.map(|decision| decision.decision.as_str());
-            push(context, look, index >= first_new, decision, rows);
+            let decision = decision.map(|decision| decision.decision.clone());
+            let waiting = self.waiting.entry(look.watermark).or_default();
+            waiting.push((index, index >= first_new, decision));
         }
-        Ok(())
+        Ok(new)
     }
 
-    fn read_looks(&mut self, context: &EvaluationContext<'_>, batch: &RecordBatch) -> Result<(), RuntimeError> {
+    /// Adds the looks to `rows` that saw what the job has settled by now.
+    pub fn release(&mut self, context: &EvaluationContext<'_>, settled: i64, rows: &mut EvaluationRows) {
+        while let Some(entry) = self.waiting.first_entry().filter(|entry| *entry.key() <= settled) {
+            for (index, is_new, decision) in entry.remove() {
+                if let Some(look) = self.looks.get(index) {
+                    push(context, look, is_new, decision.as_deref(), rows);
+                }
+            }
+        }
+    }
+
+    /// Whether a look of this id was taken in.
+    #[must_use]
+    pub fn knows(&self, id: &str) -> bool {
+        self.ids.contains(id)
+    }
+
+    fn read_looks(
+        &mut self,
+        context: &EvaluationContext<'_>,
+        batch: &RecordBatch,
+    ) -> Result<BooleanArray, RuntimeError> {
         let (ids, experiments) = (texts(batch, "look_id")?, texts(batch, "experiment")?);
         let (metrics, pairs) = (texts(batch, "metric")?, texts(batch, "pair")?);
         let (times, watermarks) = (times(batch, "time")?, times(batch, "watermark")?);
@@ -110,6 +139,7 @@ impl Looks {
         let (standard_errors, p_values, log_e) = (standard_errors?, p_values?, log_e?);
         let mut order: Vec<usize> = (0..batch.num_rows()).collect();
         order.sort_by_key(|row| (times.value(*row), ids.value(*row)));
+        let mut is_new = vec![false; batch.num_rows()];
         for row in order {
             let names = context.names;
             let (Some(experiment), Some(metric)) = (
@@ -139,8 +169,11 @@ impl Looks {
             };
             self.count(context, &mut look);
             self.looks.push(look);
+            if let Some(is_new) = is_new.get_mut(row) {
+                *is_new = true;
+            }
         }
-        Ok(())
+        Ok(BooleanArray::from(is_new))
     }
 
     /// Counts a look, and whether it is a distinct one: the information has grown by a share of what is planned.
@@ -170,7 +203,12 @@ impl Looks {
         (look.looks, look.distinct_looks) = (seen.looks, seen.distinct);
     }
 
-    fn read_decisions(&mut self, context: &EvaluationContext<'_>, batch: &RecordBatch) -> Result<(), RuntimeError> {
+    fn read_decisions(
+        &mut self,
+        context: &EvaluationContext<'_>,
+        batch: &RecordBatch,
+    ) -> Result<BooleanArray, RuntimeError> {
+        let mut is_new = Vec::with_capacity(batch.num_rows());
         let (experiments, decisions) = (texts(batch, "experiment")?, texts(batch, "decision")?);
         let (principals, times) = (texts(batch, "principal")?, times(batch, "time")?);
         for row in 0..batch.num_rows() {
@@ -182,9 +220,11 @@ impl Looks {
                 decisions.value(row)
             );
             let Some(experiment) = context.names.experiments.find(experiments.value(row)) else {
+                is_new.push(false);
                 continue;
             };
-            if self.decision_ids.insert(id) {
+            is_new.push(self.decision_ids.insert(id));
+            if is_new.last() == Some(&true) {
                 self.decisions.push(Decision {
                     time: times.value(row),
                     experiment,
@@ -193,7 +233,7 @@ impl Looks {
             }
         }
         self.decisions.sort_by_key(|decision| decision.time);
-        Ok(())
+        Ok(BooleanArray::from(is_new))
     }
 }
 
@@ -267,25 +307,42 @@ pub fn look_rows(
     Ok(RecordBatch::try_new(schema, columns)?)
 }
 
-/// The ids of looks at results in a sink: the same results in the same sink are the same look.
+/// The ids of looks at results in a sink: the same results in the same sink are the same look, however often they are written.
 ///
 /// # Errors
 /// [`RuntimeError::Internal`] if the numbers lack a column.
 pub fn ids_in_sink(numbers: &RecordBatch, sink: &str) -> Result<Vec<String>, RuntimeError> {
     let (experiments, metrics) = (texts(numbers, "experiment")?, texts(numbers, "metric")?);
     let (pairs, watermarks) = (texts(numbers, "pair")?, times(numbers, "watermark")?);
+    let (n_control, n_treatment) = (integers(numbers, "n_control")?, integers(numbers, "n_treatment")?);
+    let (standard_errors, p_values) = (reals(numbers, "standard_error")?, reals(numbers, "p_value")?);
     let namespace = Uuid::new_v5(&Uuid::NAMESPACE_URL, b"urn:backplane:look");
     let id = |row: usize| {
         let name = format!(
-            "{sink}|{}|{}|{}|{}",
+            "{sink}|{}|{}|{}|{}|{}|{}|{:x}|{:x}",
             experiments.value(row),
             metrics.value(row),
             pairs.value(row),
-            watermarks.value(row)
+            watermarks.value(row),
+            n_control.value(row),
+            n_treatment.value(row),
+            standard_errors.value(row).to_bits(),
+            p_values.value(row).to_bits()
         );
         Uuid::new_v5(&namespace, name.as_bytes()).to_string()
     };
     Ok((0..numbers.num_rows()).map(id).collect())
+}
+
+/// Rows with the columns of their table, whatever a reader has made of them.
+fn rows_as(table: Table, rows: &RecordBatch) -> Result<RecordBatch, RuntimeError> {
+    let schema = table.schema();
+    let columns = schema
+        .fields()
+        .iter()
+        .map(|field| column(rows, field.name(), field.data_type()));
+    let columns = columns.collect::<Result<Vec<_>, _>>()?;
+    Ok(RecordBatch::try_new(schema, columns)?)
 }
 
 fn column(batch: &RecordBatch, name: &str, data_type: &DataType) -> Result<Arc<dyn Array>, RuntimeError> {

@@ -24,7 +24,6 @@ mod traffic;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use arrow::array::Float64Array;
 use arrow::record_batch::RecordBatch;
 use backplane_queries::StandingQueries;
 use backplane_queries::evaluation::{EvaluationTable, PATHS, SIGNALS, SignalQuery};
@@ -36,8 +35,8 @@ use crate::plan::{ExperimentDefinition, Plan};
 use crate::snapshot::{ExperimentSnapshot, ShardEvaluation};
 use about::{About, Part};
 use effects::{EffectKey, effect_rows};
-use findings::{Findings, raised_rows, rows_of, with_e_values};
-use hysteresis::{Rules, SignalState, Turn};
+use findings::{Findings, e_values, raised_rows, rows_of, with_e_values};
+use hysteresis::{Rules, SignalState, Turn, Verdict};
 use ledger::{Changes, ExperimentLedger, SegmentKey};
 use looks::Looks;
 use message::Evidence;
@@ -50,6 +49,9 @@ pub use signals::{OWN_METADATA, Signal, signal_rows};
 
 /// So many rows are judged in one batch at most; more bring no further speed.
 const BATCH_ROWS: usize = 16_384;
+
+/// What the rows of each table that are judged are about: (evaluation, part of the experiment).
+type Judged = BTreeMap<EvaluationTable, Vec<(i64, About)>>;
 
 /// What an evaluation needs to know of the job.
 #[derive(Debug, Clone, Copy)]
@@ -78,8 +80,8 @@ pub struct Evaluations {
     paths: Paths,
     looks: Looks,
     queries: StandingQueries,
-    /// By index of the query.
-    states: HashMap<(usize, About), SignalState>,
+    /// By query.
+    states: Vec<HashMap<About, SignalState>>,
     /// The first evaluation of the job.
     watched_since: Option<i64>,
     /// Everything up to here is in the rows.
@@ -109,7 +111,7 @@ impl Evaluations {
             paths: Paths::default(),
             looks: Looks::default(),
             queries,
-            states: HashMap::new(),
+            states: SIGNALS.iter().map(|_| HashMap::new()).collect(),
             watched_since: None,
             settled: i64::MIN,
             judged: i64::MIN,
@@ -159,6 +161,7 @@ impl Evaluations {
             let Some(at) = next.into_iter().flatten().min().filter(|at| *at <= until) else {
                 break;
             };
+            self.looks.release(context, at, &mut self.rows);
             let snapshots = changed.remove(&at).unwrap_or_default();
             self.evaluate(context, at, snapshots);
             self.settled = at;
@@ -167,22 +170,35 @@ impl Evaluations {
             }
         }
         self.settled = self.settled.max(until);
+        self.looks.release(context, self.settled, &mut self.rows);
         Ok(found)
     }
 
-    /// Takes in what people have looked at and decided; it is judged with what waits.
+    /// Takes in what people have looked at and decided; a look is judged when the job has come to its watermark. Gives the rows that are new.
     ///
     /// # Errors
     /// [`RuntimeError::Internal`] if the rows have not their tables' columns.
-    pub fn take_looks(&mut self, context: &EvaluationContext<'_>, rows: &LedgerRows) -> Result<(), RuntimeError> {
-        self.looks
-            .take_in(context, &rows.looks, &rows.decisions, &mut self.rows)
+    pub fn take_looks(
+        &mut self,
+        context: &EvaluationContext<'_>,
+        rows: &LedgerRows,
+    ) -> Result<(RecordBatch, RecordBatch), RuntimeError> {
+        let new = self.looks.take_in(context, &rows.looks, &rows.decisions)?;
+        self.looks.release(context, self.settled, &mut self.rows);
+        Ok(new)
+    }
+
+    /// Whether a look of this id was taken in.
+    #[must_use]
+    pub fn knows_look(&self, id: &str) -> bool {
+        self.looks.knows(id)
     }
 
     /// Whether anything waits to be judged.
     #[must_use]
     pub fn are_waiting(&self) -> bool {
-        self.rows.len() > 0 || (self.settled > self.judged && self.states.values().any(SignalState::is_open))
+        let mut states = self.states.iter().flat_map(HashMap::values);
+        self.rows.len() > 0 || (self.settled > self.judged && states.any(SignalState::is_open))
     }
 
     /// The job has begun: what is due by time follows.
@@ -227,8 +243,8 @@ impl Evaluations {
                 let quiet = context.plan.evaluation_at_or_after(at.saturating_add(HOUR));
                 self.due.entry(quiet).or_default().insert(experiment);
             }
-            for (segment, counts) in ledger.assignment_rows(at, &changes, &mut self.rows) {
-                let restarts = self.paths.restates(experiment, &segment, counts, ledger.is_assumed());
+            for (segment, evaluated) in ledger.assignment_rows(at, &changes, &mut self.rows) {
+                let restarts = self.paths.restates(experiment, &segment, evaluated);
                 self.assignment_paths.push((experiment, segment, restarts));
             }
             ledger.variant_rows(at, &mut self.rows);
@@ -243,59 +259,44 @@ impl Evaluations {
     /// # Errors
     /// [`RuntimeError::Internal`] where a query of our own fails.
     pub fn judge(&mut self, context: &EvaluationContext<'_>) -> Result<Vec<Signal>, RuntimeError> {
+        let judged = self.put_rows()?;
         let mut found = Vec::new();
-        for table in [
-            EvaluationTable::Assignments,
-            EvaluationTable::Experiments,
-            EvaluationTable::Variants,
-            // before the effects, by which open signals of looks are judged anew
-            EvaluationTable::Looks,
-            EvaluationTable::Effects,
-        ] {
-            let (batch, about) = self.rows.take(table)?;
-            if batch.num_rows() == 0 {
-                continue;
-            }
-            self.put(table, batch.clone())?;
-            for (_, sql) in PATHS.iter().filter(|(over, _)| *over == table) {
-                let (batch, log_e) = with_e_values(&batch, &self.run(sql)?)?;
-                self.put(table, batch)?;
-                self.observe_paths(table, &about, &log_e);
-            }
-            for (index, query) in SIGNALS.iter().enumerate() {
-                let raised = if query.table == table {
-                    raised_rows(&self.run(query.sql)?)?
-                } else {
-                    BTreeMap::new()
-                };
-                let held_by = query.still.filter(|(of, _)| *of == table).map(|(_, sql)| sql);
-                let still = match held_by.filter(|_| !raised.is_empty() || self.is_open(index)) {
-                    Some(sql) => rows_of(&self.run(sql)?)?,
-                    None => Vec::new(),
-                };
-                let findings = Findings {
-                    raised,
-                    still: still.into_iter().collect(),
-                    is_raising: query.table == table,
-                    is_closing: query.still.map_or(query.table, |(of, _)| of) == table,
-                };
-                if findings.is_raising || findings.is_closing {
-                    self.judge_query(context, (index, query), &about, findings, &mut found);
-                }
-            }
+        for (index, query) in SIGNALS.iter().enumerate() {
+            let findings = self.findings(index, query, &judged)?;
+            self.judge_query(context, (index, query), findings, &judged, &mut found);
         }
-        self.assignment_paths.clear();
-        self.effect_paths.clear();
         self.judged = self.settled;
         let until = self.judged;
-        for ((index, about), state) in &mut self.states {
-            let Some(query) = SIGNALS.get(*index) else { continue };
-            if let Some(turn) = state.advance(until, &rules_of(context.plan, query)) {
-                found.extend(signal_of(context, query, about, turn, Evidence::new()));
+        for (query, states) in SIGNALS.iter().zip(&mut self.states) {
+            for (about, state) in states {
+                if let Some(turn) = state.advance(until, &rules_of(context.plan, query)) {
+                    found.extend(signal_of(context, query, about, turn, Evidence::new()));
+                }
             }
         }
         found.sort_by(|a: &Signal, b: &Signal| a.order().cmp(&b.order()));
         Ok(found)
+    }
+
+    /// Hands all rows to the queries, with the e-values of those that have a path. Gives what they are about.
+    fn put_rows(&mut self) -> Result<Judged, RuntimeError> {
+        let mut judged = Judged::new();
+        for table in EvaluationTable::ALL {
+            let (batch, about) = self.rows.take(*table)?;
+            if about.is_empty() {
+                continue;
+            }
+            self.put(*table, batch.clone())?;
+            for (_, sql) in PATHS.iter().filter(|(over, _)| over == table) {
+                let log_e = e_values(&self.run(sql)?, about.len())?;
+                let log_e_max = self.observe_paths(*table, &about, &log_e);
+                self.put(*table, with_e_values(&batch, log_e, log_e_max)?)?;
+            }
+            judged.insert(*table, about);
+        }
+        self.assignment_paths.clear();
+        self.effect_paths.clear();
+        Ok(judged)
     }
 
     fn put(&self, table: EvaluationTable, rows: RecordBatch) -> Result<(), RuntimeError> {
@@ -306,62 +307,102 @@ impl Evaluations {
         self.queries.run(sql).map_err(RuntimeError::internal)
     }
 
-    fn is_open(&self, query: usize) -> bool {
-        let mut states = self.states.iter();
-        states.any(|((index, _), state)| *index == query && state.is_open())
-    }
-
-    /// The e-values of a table's rows go into the paths of what the rows are about.
-    fn observe_paths(&mut self, table: EvaluationTable, about: &[(i64, About)], log_e: &Float64Array) {
-        let at = about.iter().map(|(at, _)| *at);
+    /// The e-values of a table's rows go into the paths of what the rows are about. Gives the greatest of each so far.
+    fn observe_paths(
+        &mut self,
+        table: EvaluationTable,
+        about: &[(i64, About)],
+        log_e: &[Option<f64>],
+    ) -> Vec<Option<f64>> {
+        let paths = &mut self.paths;
+        let rows = about.iter().map(|(at, _)| *at).zip(log_e);
         if table == EvaluationTable::Assignments {
-            for (((experiment, segment, restarts), at), log_e) in self.assignment_paths.iter().zip(at).zip(log_e) {
-                self.paths
-                    .observe_assignment(*experiment, segment, at, log_e, *restarts);
-            }
+            let rows = self.assignment_paths.iter().zip(rows);
+            rows.map(|((experiment, segment, restarts), (at, log_e))| {
+                paths.observe_assignment(*experiment, segment, at, *log_e, *restarts)
+            })
+            .collect()
         } else {
-            for (((key, is_binary), at), log_e) in self.effect_paths.iter().zip(at).zip(log_e) {
-                self.paths.observe_effect(key, *is_binary, at, log_e);
-            }
+            let rows = self.effect_paths.iter().zip(rows);
+            rows.map(|((key, is_binary), (at, log_e))| paths.observe_effect(key, *is_binary, at, *log_e))
+                .collect()
         }
     }
 
-    /// Takes what the queries of a signal found in rows about these.
+    /// What the queries of a signal find in the rows that wait.
+    fn findings(&mut self, index: usize, query: &SignalQuery, judged: &Judged) -> Result<Findings, RuntimeError> {
+        let raised = match judged.get(&query.table) {
+            Some(_) => raised_rows(&self.run(query.sql)?)?,
+            None => BTreeMap::new(),
+        };
+        let is_open = || {
+            self.states
+                .get(index)
+                .is_some_and(|states| states.values().any(SignalState::is_open))
+        };
+        let still = match query.still {
+            Some((table, sql)) if judged.contains_key(&table) && (!raised.is_empty() || is_open()) => {
+                rows_of(&self.run(sql)?)?
+            }
+            _ => Vec::new(),
+        };
+        Ok(Findings {
+            raised,
+            still: still.into_iter().collect(),
+        })
+    }
+
+    /// Takes what the queries of a signal found, in the order of event time.
     fn judge_query(
         &mut self,
         context: &EvaluationContext<'_>,
         (index, query): (usize, &'static SignalQuery),
-        about: &[(i64, About)],
         mut findings: Findings,
+        judged: &Judged,
         found: &mut Vec<Signal>,
     ) {
-        let rules = rules_of(context.plan, query);
-        let about_of = |about: &About| match query.of_experiment {
-            true => About::whole(about.experiment),
-            false => about.clone(),
+        let Some(states) = self.states.get_mut(index) else {
+            return;
         };
-        for row in findings.raised.keys() {
-            if let Some((_, about)) = about.get(*row) {
-                self.states.entry((index, about_of(about))).or_default();
-            }
-        }
-        if self.states.is_empty() {
+        if findings.raised.is_empty() && states.is_empty() {
             return;
         }
-        for (row, (at, about)) in about.iter().enumerate() {
-            let key = (index, about_of(about));
-            let Some(state) = self.states.get_mut(&key) else {
+        let rules = rules_of(context.plan, query);
+        let raising = query.table;
+        let closing = query.still.map_or(raising, |(table, _)| table);
+        let rows_of = |table| {
+            judged
+                .get(&table)
+                .into_iter()
+                .flatten()
+                .enumerate()
+                .map(move |row| (table, row))
+        };
+        let mut rows: Vec<_> = rows_of(raising).collect();
+        if closing != raising {
+            rows.extend(rows_of(closing));
+            // what raises comes before what closes at the same instant
+            rows.sort_by_key(|(_, (_, (at, _)))| *at);
+        }
+        for (table, (row, (at, about))) in rows {
+            let about = match query.of_experiment {
+                true => &About::whole(about.experiment),
+                false => about,
+            };
+            let Some((verdict, evidence)) = findings.verdict(row, *at, table == raising, table == closing) else {
                 continue;
             };
-            let Some((verdict, evidence)) = findings.verdict(row, *at, state.is_open()) else {
-                continue;
-            };
+            let is_new = matches!(verdict, Verdict::Raised { .. }) && !states.contains_key(about);
+            if is_new {
+                states.insert(about.clone(), SignalState::default());
+            }
+            let Some(state) = states.get_mut(about) else { continue };
             for turn in state.judge(*at, verdict, &rules) {
                 let evidence = match turn {
                     Turn::Raised { .. } => evidence.clone(),
                     Turn::Resolved { .. } => Evidence::new(),
                 };
-                found.extend(signal_of(context, query, &key.1, turn, evidence));
+                found.extend(signal_of(context, query, about, turn, evidence));
             }
         }
     }

@@ -24,8 +24,8 @@ pub struct Path {
 }
 
 impl Path {
-    /// Goes on to the e-value of an evaluation; `restarts` where what was before it is no history of this one.
-    pub fn observe(&mut self, at: i64, log_e: Option<f64>, restarts: bool) {
+    /// Goes on to the e-value of an evaluation; `restarts` where what was before it is no history of this one. Gives the greatest so far.
+    pub fn observe(&mut self, at: i64, log_e: Option<f64>, restarts: bool) -> Option<f64> {
         let before = self.log_e_max.filter(|_| !restarts);
         *self = Path {
             log_e,
@@ -33,15 +33,45 @@ impl Path {
             at,
             changed: true,
         };
+        self.log_e_max
     }
 }
 
-/// The path of an allocation, with the counts that it was last evaluated on.
+/// The path of an allocation, with what it was last evaluated on.
 #[derive(Debug, Clone, Default)]
 struct AssignmentPath {
     path: Path,
-    /// By epoch and variant.
-    counts: Vec<Vec<i64>>,
+    evaluated: Evaluated,
+}
+
+/// What the test of an allocation is evaluated on.
+#[derive(Debug, Clone, Default)]
+pub struct Evaluated {
+    /// The variants.
+    pub variants: Vec<Arc<str>>,
+    /// By epoch and variant: first exposures.
+    pub counts: Vec<Vec<i64>>,
+    /// How many variants have a share, where equal shares are assumed; none where shares are declared.
+    pub assumed_shares: Option<usize>,
+}
+
+impl Evaluated {
+    /// Whether what was evaluated before is no history of this: a count has gone down, or the assumed shares are others.
+    fn restates(&self, before: &Evaluated) -> bool {
+        if before.variants.is_empty() {
+            return false;
+        }
+        let count_of = |epoch: &[i64], name: &Arc<str>| -> i64 {
+            let place = self.variants.iter().position(|variant| variant == name);
+            place.and_then(|place| epoch.get(place).copied()).unwrap_or(0)
+        };
+        let mut epochs = before.counts.iter().zip(&self.counts);
+        let has_gone_down = epochs.any(|(before_epoch, epoch)| {
+            let mut variants = before.variants.iter().zip(before_epoch);
+            variants.any(|(name, count)| count_of(epoch, name) < *count)
+        });
+        has_gone_down || self.assumed_shares != before.assumed_shares
+    }
 }
 
 /// The path of an effect.
@@ -59,22 +89,15 @@ pub struct Paths {
 }
 
 impl Paths {
-    /// Notes the counts that an allocation is evaluated on. Whether its history is restated by them: a count has gone down, or a variant
-    /// has come that changes the assumed shares.
-    pub fn restates(&mut self, experiment: u32, segment: &SegmentKey, counts: Vec<Vec<i64>>, is_assumed: bool) -> bool {
+    /// Notes what an allocation is evaluated on. Whether its history is restated by it.
+    pub fn restates(&mut self, experiment: u32, segment: &SegmentKey, evaluated: Evaluated) -> bool {
         let path = self.assignments.entry((experiment, segment.clone())).or_default();
-        let variants = |counts: &[Vec<i64>]| counts.first().map_or(0, Vec::len);
-        let is_new = path.counts.is_empty();
-        let has_new_variant = is_assumed && variants(&counts) != variants(&path.counts);
-        // new undeclared variants may stand between the others: only where none has come can counts be compared one by one
-        let is_comparable = variants(&counts) == variants(&path.counts);
-        let pairs = path.counts.iter().flatten().zip(counts.iter().flatten());
-        let has_gone_down = is_comparable && pairs.into_iter().any(|(before, now)| now < before);
-        path.counts = counts;
-        !is_new && (has_new_variant || has_gone_down)
+        let restates = evaluated.restates(&path.evaluated);
+        path.evaluated = evaluated;
+        restates
     }
 
-    /// The path of an allocation goes on.
+    /// The path of an allocation goes on. Gives the greatest logarithm of an e-value so far.
     pub fn observe_assignment(
         &mut self,
         experiment: u32,
@@ -82,18 +105,18 @@ impl Paths {
         at: i64,
         log_e: Option<f64>,
         restarts: bool,
-    ) {
-        if let Some(path) = self.assignments.get_mut(&(experiment, segment.clone())) {
-            path.path.observe(at, log_e, restarts);
-        }
+    ) -> Option<f64> {
+        let path = self.assignments.get_mut(&(experiment, segment.clone()))?;
+        path.path.observe(at, log_e, restarts)
     }
 
-    /// The path of an effect goes on; it begins anew where an undeclared metric has turned out not to be Binary.
-    pub fn observe_effect(&mut self, key: &EffectKey, is_binary: bool, at: i64, log_e: Option<f64>) {
+    /// The path of an effect goes on; it begins anew where an undeclared metric has turned out not to be Binary. Gives the greatest logarithm
+    /// of an e-value so far.
+    pub fn observe_effect(&mut self, key: &EffectKey, is_binary: bool, at: i64, log_e: Option<f64>) -> Option<f64> {
         let path = self.effects.entry(key.clone()).or_default();
         let restarts = path.is_binary.is_some_and(|before| before != is_binary);
         path.is_binary = Some(is_binary);
-        path.path.observe(at, log_e, restarts);
+        path.path.observe(at, log_e, restarts)
     }
 
     /// Nothing has changed from here on.
@@ -136,13 +159,13 @@ impl Paths {
                 let segment = ledger.definition.segments.get(usize::from(*index))?;
                 Some(segment.name())
             });
-            for (epoch, by_variant) in (1i64..).zip(&path.counts) {
-                for (variant, count) in ledger.variants.iter().zip(by_variant) {
+            for (epoch, by_variant) in (1i64..).zip(&path.evaluated.counts) {
+                for (variant, count) in path.evaluated.variants.iter().zip(by_variant) {
                     let [experiments, segments, values, variants] = &mut texts;
                     experiments.append_value(&ledger.name);
                     segments.append_option(name.as_deref());
                     values.append_option(segment.as_ref().and_then(|(_, value)| value.as_deref()));
-                    variants.append_value(&variant.name);
+                    variants.append_value(variant);
                     epochs.append_value(epoch);
                     counts.append_value(*count);
                     log_e.append_option(path.path.log_e);
@@ -220,13 +243,32 @@ mod tests {
     }
 
     #[test]
-    fn a_count_that_goes_down_restates_history_and_so_does_a_new_variant_of_assumed_shares() {
+    fn a_count_that_goes_down_restates_history_and_so_does_another_assumed_share() {
         let mut paths = Paths::default();
-        let mut restates = |counts: &[i64], assumed| paths.restates(0, &None, vec![counts.to_vec()], assumed);
-        assert!(!restates(&[5, 5], false));
-        assert!(!restates(&[6, 5], false));
-        assert!(restates(&[5, 9], false));
-        assert!(!restates(&[5, 9, 1], false));
-        assert!(restates(&[5, 9, 1, 1], true));
+        let mut restates = |counts: &[(&str, i64)], assumed_shares| {
+            let evaluated = Evaluated {
+                variants: counts.iter().map(|(name, _)| Arc::from(*name)).collect(),
+                counts: vec![counts.iter().map(|(_, count)| *count).collect()],
+                assumed_shares,
+            };
+            paths.restates(0, &None, evaluated)
+        };
+        assert!(!restates(&[("a", 5), ("c", 5)], None));
+        assert!(!restates(&[("a", 6), ("c", 5)], None));
+        assert!(restates(&[("a", 5), ("c", 9)], None));
+        // a variant between the others, with its own count
+        assert!(!restates(&[("a", 5), ("b", 1), ("c", 9)], None));
+        assert!(restates(&[("a", 5), ("b", 2), ("c", 8)], None));
+        let mut paths = Paths::default();
+        let mut restates = |assumed_shares| {
+            let evaluated = Evaluated {
+                variants: vec![Arc::from("a"), Arc::from("b")],
+                counts: vec![vec![5, 0]],
+                assumed_shares: Some(assumed_shares),
+            };
+            paths.restates(0, &None, evaluated)
+        };
+        assert!(!restates(1));
+        assert!(restates(2), "a variant that was assigned is exposed now");
     }
 }

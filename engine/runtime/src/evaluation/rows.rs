@@ -429,6 +429,7 @@ impl AssignmentRows {
             Arc::new(self.expected.finish()),
             Arc::new(self.subjects.finish()),
             no_e_values(self.head.rows.len()),
+            no_e_values(self.head.rows.len()),
         ]);
         (columns, std::mem::take(&mut self.head.rows))
     }
@@ -477,7 +478,7 @@ impl EffectRows {
         columns.extend(self.reals.iter_mut().map(|reals| Arc::new(reals.finish()) as ArrayRef));
         columns.push(Arc::new(self.minimum_effect.finish()));
         columns.push(Arc::new(self.planned_n.finish()));
-        columns.push(no_e_values(self.head.rows.len()));
+        columns.extend([no_e_values(self.head.rows.len()), no_e_values(self.head.rows.len())]);
         (columns, std::mem::take(&mut self.head.rows))
     }
 }

@@ -88,7 +88,8 @@ impl Signal {
     fn envelope(&self) -> Envelope {
         let namespace = Uuid::new_v5(&Uuid::NAMESPACE_URL, b"urn:backplane:signal");
         let id = |name: String| Uuid::new_v5(&namespace, name.as_bytes()).to_string();
-        let at = EventTime(self.at());
+        // an evaluation at the end of the calendar may lie a moment behind it
+        let at = EventTime(self.at()).writable();
         let mut data = Evidence::new();
         let mut put = |name: &str, value: Value| {
             data.insert(name.to_owned(), value);
@@ -106,7 +107,7 @@ impl Signal {
                 ..
             } => {
                 put("state", json!("resolved"));
-                put("raisedAt", json!(EventTime(raised_at).to_string()));
+                put("raisedAt", json!(EventTime(raised_at).writable().to_string()));
                 put("raisedSeverity", json!(severity.name()));
                 (onset, Severity::Info)
             }

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use arrow::array::BooleanArray;
+use arrow::compute::filter_record_batch;
 use arrow::record_batch::RecordBatch;
 use backplane_events::Table;
 use backplane_queries::BatchQueries;
@@ -61,13 +63,17 @@ impl Job {
 
     /// Judges looks and decisions that have come since, and all else that waits.
     pub(super) fn follow_ledger(&mut self) -> Result<(), RuntimeError> {
-        let rows = match &mut self.ledger {
+        let ledger = match &mut self.ledger {
             Some(ledger) => ledger.poll()?,
-            None => None,
+            None => Vec::new(),
         };
-        if let Some(rows) = rows {
+        for rows in ledger {
             let (context, evaluations) = self.evaluations();
-            evaluations.take_looks(&context, &rows)?;
+            let (looks, decisions) = evaluations.take_looks(&context, &rows)?;
+            if !rows.are_kept {
+                self.outlets.rows(Table::Looks, looks)?;
+                self.outlets.rows(Table::Decisions, decisions)?;
+            }
         }
         self.judge()
     }
@@ -133,11 +139,18 @@ impl Job {
                 origin: "sink",
                 query_hash: "",
             };
-            let looks = look_rows(&numbers, &looker, ids_in_sink(&numbers, &sink)?, wall_clock())?;
-            let decisions = RecordBatch::new_empty(Table::Decisions.schema());
+            let ids = ids_in_sink(&numbers, &sink)?;
+            let is_new: BooleanArray = ids.iter().map(|id| Some(!self.evaluations.knows_look(id))).collect();
+            let looks = look_rows(&numbers, &looker, ids, wall_clock())?;
+            let looks = filter_record_batch(&looks, &is_new)?;
             self.outlets.rows(Table::Looks, looks.clone())?;
+            let rows = LedgerRows {
+                looks,
+                decisions: RecordBatch::new_empty(Table::Decisions.schema()),
+                are_kept: true,
+            };
             let (context, evaluations) = self.evaluations();
-            evaluations.take_looks(&context, &LedgerRows { looks, decisions })?;
+            evaluations.take_looks(&context, &rows)?;
         }
         self.judge()
     }

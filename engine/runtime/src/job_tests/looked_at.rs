@@ -16,8 +16,8 @@ use crate::{Ledger, LedgerRows, RuntimeError};
 struct Fixed(LedgerRows);
 
 impl Ledger for Fixed {
-    fn poll(&mut self) -> Result<Option<LedgerRows>, RuntimeError> {
-        Ok(Some(self.0.clone()))
+    fn poll(&mut self) -> Result<Vec<LedgerRows>, RuntimeError> {
+        Ok(vec![self.0.clone()])
     }
 }
 
@@ -61,6 +61,7 @@ fn ledger(looks: &[PlantedLook], decided_hours_later: Option<i64>) -> Fixed {
     Fixed(LedgerRows {
         looks: RecordBatch::try_new(Table::Looks.schema(), columns).unwrap(),
         decisions: RecordBatch::try_new(Table::Decisions.schema(), decisions).unwrap(),
+        are_kept: true,
     })
 }
 
@@ -215,4 +216,76 @@ fn a_decision_does_not_raise_a_premature_significance_again() {
         1,
         "{found:?}"
     );
+}
+
+#[test]
+fn looks_are_judged_in_the_order_of_what_they_saw_although_they_are_known_from_the_start() {
+    // insignificant by matured subjects in between, so that the first is over before the second is made
+    let looks = [(60, 300, 0.012, 0.8), (180, 900, 0.011, 0.9)];
+    let found = found_with(&planned(), &read_stream(300), ledger(&looks, None));
+    let premature = "peek.premature_significance";
+    assert_eq!(
+        told(&found),
+        [
+            (premature, "raised", "Warning"),
+            (premature, "resolved", "Info"),
+            (premature, "raised", "Warning"),
+            (premature, "resolved", "Info"),
+        ]
+    );
+    assert_eq!((found[0].4, found[2].4), (60, 180));
+}
+
+#[test]
+fn results_that_have_not_moved_are_looked_at_once() {
+    let (source, feed) = MemorySource::live("live");
+    let store = MemoryStore::new();
+    let outlet = all_tables(&store).that_counts_as_look();
+    let mut job = job_of(&planned(), Vec::new(), source, vec![outlet], 2);
+    let stop = AtomicBool::new(false);
+    let stream = read_stream(60);
+    let (first, second) = stream.records.split_at(stream.records.len() / 2);
+    feed.append("p", format!("{}\n", first.join("\n")));
+    let mut second = Some(second.join("\n"));
+    let mut rounds = 0;
+    let mut feeder = super::Feeder {
+        step: 0,
+        stop: &stop,
+        on_round: Box::new(move |_, _| {
+            rounds += 1;
+            if rounds == 30
+                && let Some(records) = second.take()
+            {
+                feed.append("p", format!("{records}\n"));
+            }
+            rounds > 60
+        }),
+    };
+    job.run(&stop, &mut feeder).unwrap();
+    let ids = texts(&rows(&store, Table::Looks), "look_id");
+    let distinct: std::collections::BTreeSet<_> = ids.iter().collect();
+    assert_eq!(ids.len(), distinct.len());
+    // one for each half of the events, and the first may be read in two pieces
+    assert!((2..=3).contains(&ids.len()), "{}", ids.len());
+}
+
+#[test]
+fn looks_of_a_lake_that_is_replayed_are_kept() {
+    let kept = |are_kept: bool| {
+        let store = MemoryStore::new();
+        let stream = read_stream(120);
+        let partitions = lines(&stream.records)
+            .into_iter()
+            .map(|(name, text)| (name, text.into()));
+        let source = MemorySource::bounded("lines", partitions);
+        let mut ledger = ledger(&[(40, 200, 0.3, 0.1), (60, 300, 0.5, 0.1)], Some(5));
+        ledger.0.are_kept = are_kept;
+        let job = job_of(&planned(), Vec::new(), source, vec![all_tables(&store)], 2);
+        let mut job = job.with_ledger(Box::new(ledger));
+        job.run(&AtomicBool::new(false), &mut ()).unwrap();
+        let count = |table| rows(&store, table).num_rows();
+        (count(Table::Looks), count(Table::Decisions))
+    };
+    assert_eq!(kept(false), (2, 1));
+    assert_eq!(kept(true), (0, 0));
 }

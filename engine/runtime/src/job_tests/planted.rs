@@ -4,7 +4,7 @@ use backplane_config::{Config, Experiment, Metric, Micros, Plan, Timestamp};
 use backplane_events::Table;
 
 use super::stream::{Found, MINUTE, SECOND, START, Stream, declared, halves, signals_of};
-use super::{lines, rows, run};
+use super::{lines, rows, run, texts};
 
 /// What a job finds in a stream; the same on one thread and on three, whatever the size of blocks.
 fn found_in(config: &Config, stream: &Stream) -> Vec<Found> {
@@ -442,7 +442,7 @@ fn a_live_job_finds_the_same_as_a_bounded_one() {
     // so that the watermark passes the closing in a live job too
     stream.wait(10 * MINUTE);
     stream.expose(1, &["a"]);
-    let ids = |store: &MemoryStore| super::texts(&rows(store, Table::Signals), "event_id");
+    let ids = |store: &MemoryStore| texts(&rows(store, Table::Signals), "event_id");
     let (bounded, _) = run(&halves(), Vec::new(), lines(&stream.records), 2, 1 << 20);
     assert_eq!(ids(&bounded).len(), 2);
 
@@ -466,4 +466,69 @@ fn a_live_job_finds_the_same_as_a_bounded_one() {
         job.run(&stop, &mut feeder).unwrap();
         assert_eq!(ids(&store), ids(&bounded), "{pieces} pieces");
     }
+}
+
+#[test]
+fn a_signal_that_is_closed_is_not_raised_anew_by_what_would_have_kept_it_open() {
+    let mut stream = Stream::default();
+    for minute in 0..420 {
+        // one exposure comes after the hour without any, and none any more
+        if minute < 90 || minute == 190 {
+            for variant in ["a", "b"] {
+                let subject = stream.subject();
+                stream.exposure("x", &subject, variant);
+            }
+        }
+        // so that time goes on
+        let elsewhere = stream.subject();
+        stream.exposure("another", &elsewhere, ["a", "b"][minute % 2]);
+        stream.wait(MINUTE);
+    }
+    let found = found_in(&halves(), &stream);
+    let told: Vec<_> = found.iter().map(|signal| (&*signal.0, &*signal.1, signal.4)).collect();
+    assert_eq!(
+        told,
+        [("traffic.none", "raised", 150), ("traffic.none", "resolved", 192)]
+    );
+}
+
+#[test]
+fn the_end_of_the_calendar_stops_no_job() {
+    let mut stream = Stream::default();
+    stream.now = 253_402_300_799 * SECOND - START;
+    stream.expose(1, &["a"]);
+    stream.now = 0;
+    stream.expose(20, &["a", "b"]);
+    let found = found_in(&halves(), &stream);
+    let told: Vec<_> = found.iter().map(|signal| (&*signal.0, &*signal.1)).collect();
+    assert_eq!(told, [("data.late_dropped", "raised")]);
+}
+
+#[test]
+fn with_few_expected_the_exact_test_stands_beside_chi_square() {
+    let mut stream = Stream::default();
+    stream.expose(120, &["a", "a", "b"]);
+    let config = declared(Experiment::new("x").allocated([("a", 0.97), ("b", 0.03)]));
+    let (store, _) = run(&config, Vec::new(), lines(&stream.records), 1, 1 << 20);
+    let data = texts(&rows(&store, Table::Signals), "data");
+    let data: serde_json::Value = serde_json::from_str(data[0].as_ref().unwrap()).unwrap();
+    let subjects = data["subjects"].as_f64().unwrap();
+    assert!(
+        subjects >= 100.0 && data["expected"][1].as_f64().unwrap() < 5.0,
+        "{data}"
+    );
+    assert!(data["exactPValue"].as_f64().unwrap() < 1e-10, "{data}");
+}
+
+#[test]
+fn a_stray_subject_is_told_of_although_signals_may_be_closed_at_once() {
+    let mut config = halves();
+    config.engine.signals.resolve_after = Micros::from_secs(0);
+    let mut stream = Stream::default();
+    stream.expose(600, &["a", "b"]);
+    stream.expose(1, &["stray"]);
+    stream.expose(600, &["a", "b"]);
+    let found = found_in(&config, &stream);
+    let told: Vec<_> = found.iter().map(|signal| (&*signal.0, &*signal.1)).collect();
+    assert_eq!(told, [("variant.unknown", "raised"), ("variant.unknown", "resolved")]);
 }

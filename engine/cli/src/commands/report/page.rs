@@ -106,6 +106,9 @@ fn escaped(text: &str) -> String {
     safe
 }
 
+/// With more comparisons than these, secondary metrics are left out of the conclusions.
+const MOST_CONCLUSIONS: usize = 8;
+
 /// What a reader may conclude: never more than the design allows.
 fn conclusion(facts: &Facts) -> Section {
     let mut lines = Vec::new();
@@ -130,10 +133,13 @@ fn conclusion(facts: &Facts) -> Section {
         return section("What to conclude", lines, None);
     }
     let effects = &facts.effects;
-    for row in 0..effects.len() {
-        if effects.text(row, "role").as_deref() == Some("secondary") && effects.len() > 8 {
-            continue;
-        }
+    if effects.len() == 0 {
+        lines.push("Nothing yet: no metric has outcomes of exposed subjects.".to_owned());
+    }
+    let is_secondary = |row: usize| effects.text(row, "role").as_deref() == Some("secondary");
+    let secondary = (0..effects.len()).filter(|row| is_secondary(*row)).count();
+    let shows_all = effects.len() <= MOST_CONCLUSIONS || secondary == effects.len();
+    for row in (0..effects.len()).filter(|row| shows_all || !is_secondary(*row)) {
         let verdict = effects.text(row, "verdict").unwrap_or_default();
         let name = |name: &str| effects.text(row, name).unwrap_or_default();
         lines.push(format!(
@@ -144,8 +150,11 @@ fn conclusion(facts: &Facts) -> Section {
             sentence(&verdict, effects, row)
         ));
     }
-    if lines.len() < 2 {
-        lines.push("Nothing yet: no metric has outcomes of exposed subjects.".to_owned());
+    if !shows_all && secondary > 0 {
+        lines.push(format!(
+            "and {} of secondary metrics, below",
+            counted(secondary as u64, "comparison")
+        ));
     }
     section("What to conclude", lines, None)
 }
@@ -220,6 +229,7 @@ fn split_sentence(rows: &Rows, row: usize) -> String {
         "warning" => "perhaps not split as allocated",
         "too_few" => "too few to tell",
         "not_evaluated" => "not evaluated",
+        "spans_epochs" => "not tested, because the allocation changed meanwhile",
         _ if assumed => "split evenly, as is assumed without a declared allocation",
         _ => "split as allocated",
     };
