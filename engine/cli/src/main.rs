@@ -25,6 +25,10 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
+/// State is made by some threads and taken apart by others, which the system's allocator is slow at.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     // A job reads every file of a pattern at once, and shells allow few. Where more are not to be had, a job says so itself.
     let _ = rlimit::increase_nofile_limit(u64::MAX);

@@ -7,7 +7,9 @@ use backplane_stats::Moments;
 
 use crate::experiment::{ExperimentState, Group, Row};
 use crate::panes::{Pane, PaneEntry};
-use crate::partial::{ClosedWindow, GroupPartial, MetricPartial, PartialKey, Partials, RatioPartial};
+use crate::partial::{
+    ClosedWindow, Counts, GroupPartial, MetricPartial, MetricPartials, PartialKey, Partials, RatioPartial,
+};
 use crate::plan::WindowPlan;
 use crate::risk::WindowCounter;
 use crate::shard::{Shard, ShardContext};
@@ -239,7 +241,7 @@ impl Shard {
                 let mut partial = scratch.partial;
                 for (column, metric) in state.columns.iter().zip(scratch.metrics) {
                     if !metric.totals.is_empty() {
-                        partial.metrics.insert(column.metric, metric);
+                        *partial.metrics.get_mut(column.metric) = metric;
                     }
                 }
                 let is_empty = partial.subjects == 0
@@ -411,11 +413,10 @@ fn cumulative_group(state: &ExperimentState, group: &Group) -> GroupPartial {
     GroupPartial {
         subjects: group.subjects,
         crossovers: group.crossovers,
-        at_risk: vec![group.subjects; state.definition.attribution_classes.len()],
-        matured: group.matured_subjects.clone(),
+        at_risk: Counts::from_elem(group.subjects, state.definition.attribution_classes.len()),
+        matured: Counts::from_slice(&group.matured_subjects),
         metrics: metric_partials(state, &group.metrics, matured_count),
         ratios: ratio_partials(&group.ratios, matured_pairs),
-        first_exposures: group.first_exposures.clone(),
     }
 }
 
@@ -426,11 +427,10 @@ pub(crate) fn matured_group(state: &ExperimentState, group: &Group) -> GroupPart
     GroupPartial {
         subjects: 0,
         crossovers: 0,
-        at_risk: group.matured_subjects.clone(),
-        matured: group.matured_subjects.clone(),
+        at_risk: Counts::from_slice(&group.matured_subjects),
+        matured: Counts::from_slice(&group.matured_subjects),
         metrics: metric_partials(state, &group.matured_metrics, matured_count),
         ratios: ratio_partials(&group.matured_ratios, matured_pairs),
-        first_exposures: Vec::new(),
     }
 }
 
@@ -442,11 +442,7 @@ fn pairs_of(totals: &PairTotals) -> i64 {
     i64::try_from(totals.moments.count()).unwrap_or(i64::MAX)
 }
 
-fn metric_partials(
-    state: &ExperimentState,
-    totals: &[Totals],
-    matured: impl Fn(usize) -> i64,
-) -> BTreeMap<u32, MetricPartial> {
+fn metric_partials(state: &ExperimentState, totals: &[Totals], matured: impl Fn(usize) -> i64) -> MetricPartials {
     let occupied = state
         .columns
         .iter()

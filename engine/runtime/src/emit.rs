@@ -84,8 +84,8 @@ impl ActivityByExperiment {
         let mut not_binary: BTreeMap<u32, BTreeMap<u32, i64>> = BTreeMap::new();
         for (key, partial) in partials.iter().filter(|(key, _)| key.segment.is_none()) {
             let experiment = not_binary.entry(key.experiment).or_default();
-            for (metric, partial) in &partial.metrics {
-                *experiment.entry(*metric).or_insert(0) += partial.totals.not_binary;
+            for (metric, partial) in partial.metrics.iter() {
+                *experiment.entry(metric).or_insert(0) += partial.totals.not_binary;
             }
         }
         ActivityByExperiment { not_binary }
@@ -172,7 +172,7 @@ pub(crate) fn metric_row(
     let (fold, caps) = plan.fold_of(metric)?;
     let class = usize::from(definition.class_of(metric));
     let nothing = MetricPartial::default();
-    let own = partial.metrics.get(&metric).unwrap_or(&nothing);
+    let own = partial.metrics.get(metric).unwrap_or(&nothing);
     let with_outcome = i64::try_from(own.totals.moments.count()).unwrap_or(i64::MAX);
     let absent = absent_value(fold, caps);
     let subjects = if absent.is_some() {

@@ -3,7 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::totals::{PairTotals, Totals};
+
+/// A few counts: most experiments have one attribution window and one allocation.
+pub type Counts = SmallVec<[i64; 2]>;
 
 /// Whose statistics: a variant of an experiment, all of it or one segment value.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,6 +30,50 @@ pub struct MetricPartial {
     pub matured_with_outcome: i64,
 }
 
+/// Statistics by metric id, in its order.
+#[derive(Debug, Clone, Default)]
+pub struct MetricPartials(Vec<(u32, MetricPartial)>);
+
+impl MetricPartials {
+    /// Those of a metric.
+    #[must_use]
+    pub fn get(&self, metric: u32) -> Option<&MetricPartial> {
+        let place = self.0.binary_search_by_key(&metric, |(id, _)| *id).ok()?;
+        self.0.get(place).map(|(_, partial)| partial)
+    }
+
+    /// Those of a metric, to change; empty ones where there were none.
+    pub fn get_mut(&mut self, metric: u32) -> &mut MetricPartial {
+        let place = match self.0.binary_search_by_key(&metric, |(id, _)| *id) {
+            Ok(place) => place,
+            Err(place) => {
+                self.0.insert(place, (metric, MetricPartial::default()));
+                place
+            }
+        };
+        &mut self.0[place].1
+    }
+
+    /// In the order of their ids.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &MetricPartial)> {
+        self.0.iter().map(|(metric, partial)| (*metric, partial))
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl FromIterator<(u32, MetricPartial)> for MetricPartials {
+    fn from_iter<I: IntoIterator<Item = (u32, MetricPartial)>>(partials: I) -> Self {
+        let mut partials: Vec<_> = partials.into_iter().collect();
+        partials.sort_by_key(|(metric, _)| *metric);
+        MetricPartials(partials)
+    }
+}
+
 /// Statistics of a ratio over the subjects that have an outcome of either part.
 #[derive(Debug, Clone, Default)]
 pub struct RatioPartial {
@@ -42,15 +91,13 @@ pub struct GroupPartial {
     /// Crossovers whose first exposure is in the window.
     pub crossovers: i64,
     /// By attribution class: subjects at risk.
-    pub at_risk: Vec<i64>,
+    pub at_risk: Counts,
     /// By attribution class: those whose attribution window has closed.
-    pub matured: Vec<i64>,
+    pub matured: Counts,
     /// By metric id.
-    pub metrics: BTreeMap<u32, MetricPartial>,
+    pub metrics: MetricPartials,
     /// By ratio of the experiment.
     pub ratios: Vec<RatioPartial>,
-    /// First exposures by allocation epoch, crossovers included (cumulative only).
-    pub first_exposures: Vec<i64>,
 }
 
 /// By group, in a fixed order.
@@ -68,15 +115,33 @@ pub struct ClosedWindow {
 }
 
 impl GroupPartial {
+    /// Adds shards' parts of one group up, in their order, in the place of what it held.
+    pub fn add_up<'a>(&mut self, parts: impl Iterator<Item = &'a GroupPartial>) {
+        self.subjects = 0;
+        self.crossovers = 0;
+        for counts in [&mut self.at_risk, &mut self.matured] {
+            counts.fill(0);
+        }
+        // what is there is used again: it is mostly the same metrics
+        self.metrics
+            .0
+            .iter_mut()
+            .for_each(|(_, partial)| *partial = MetricPartial::default());
+        self.ratios.fill(RatioPartial::default());
+        for part in parts {
+            self.merge(part);
+        }
+        self.metrics.0.retain(|(_, partial)| !partial.totals.is_empty());
+    }
+
     /// Adds another shard's part of the same group up.
     pub fn merge(&mut self, other: &GroupPartial) {
         self.subjects += other.subjects;
         self.crossovers += other.crossovers;
         add_up(&mut self.at_risk, &other.at_risk);
         add_up(&mut self.matured, &other.matured);
-        add_up(&mut self.first_exposures, &other.first_exposures);
-        for (metric, partial) in &other.metrics {
-            let own = self.metrics.entry(*metric).or_default();
+        for (metric, partial) in other.metrics.iter() {
+            let own = self.metrics.get_mut(metric);
             own.totals.merge(&partial.totals);
             own.matured_with_outcome += partial.matured_with_outcome;
         }
@@ -90,7 +155,7 @@ impl GroupPartial {
     }
 }
 
-fn add_up(own: &mut Vec<i64>, other: &[i64]) {
+fn add_up(own: &mut Counts, other: &[i64]) {
     if own.len() < other.len() {
         own.resize(other.len(), 0);
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::closing::{matured_group, rebuild_overflown_groups};
 use crate::experiment::{ExperimentState, Group};
-use crate::partial::{GroupPartial, PartialKey};
+use crate::partial::{Counts, GroupPartial, PartialKey};
 use crate::shard::Shard;
 
 /// What one shard has to say at a multiple of `evaluateEvery`.
@@ -35,7 +35,7 @@ pub struct GroupSnapshot {
     /// Which.
     pub key: PartialKey,
     /// First exposures by allocation epoch, crossovers included.
-    pub first_exposures: Vec<i64>,
+    pub first_exposures: Counts,
     /// Subjects analysed in it.
     pub subjects: i64,
     /// Crossovers.
@@ -146,7 +146,7 @@ impl Shard {
             let has_statistics = *moved == Moved::Matured && group.key.segment.is_none();
             Some(GroupSnapshot {
                 key: self.key_of(experiment, group),
-                first_exposures: group.first_exposures.clone(),
+                first_exposures: Counts::from_slice(&group.first_exposures),
                 subjects: group.subjects,
                 crossovers: group.crossovers,
                 matured: has_statistics.then(|| matured_group(state, group)),

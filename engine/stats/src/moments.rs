@@ -124,7 +124,11 @@ impl Moments {
             *self = *other;
             return;
         }
-        let moved = other.moved_to(self.shift);
+        let moved = if other.shift.to_bits() == self.shift.to_bits() {
+            *other
+        } else {
+            other.moved_to(self.shift)
+        };
         self.count += other.count;
         self.shifted += moved.shifted;
         self.squares += moved.squares;

@@ -3,31 +3,22 @@
 use std::sync::Arc;
 
 use super::about::{About, Part};
-use super::ledger::{Changes, ExperimentLedger};
+use super::ledger::{Changes, ExperimentLedger, Variant};
 use super::rows::{Arm, EffectRow, EvaluationRows};
-use crate::emit::{ActivityByExperiment, StatisticsRow, metric_row, metrics_of, ratio_row};
+use crate::emit::{StatisticsRow, metric_row, metrics_of, ratio_row};
 use crate::names::JobNames;
-use crate::partial::{GroupPartial, PartialKey};
 use crate::plan::Plan;
 
 /// The sample at which the always-valid interval is narrowest where nothing is planned: as in GrowthBook.
 const TUNING_N: f64 = 5000.0;
 
-/// A metric in a treatment, against the control.
+/// A metric of an experiment in a treatment, against the control.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EffectKey {
-    /// The experiment.
-    pub experiment: u32,
     /// The metric.
     pub metric: u32,
     /// The treatment and the control.
     pub pair: Arc<str>,
-}
-
-/// The name of a comparison.
-#[must_use]
-pub fn pair_name(treatment: &str, control: &str) -> String {
-    format!("{treatment} vs {control}")
 }
 
 /// Rows of the effects whose matured statistics changed. Gives which, each with whether the metric was taken as Binary.
@@ -43,51 +34,37 @@ pub fn effect_rows(
     if changes.matured.is_empty() {
         return written;
     }
-    let planned = || ledger.variants.iter().filter(|variant| variant.is_planned());
-    let control = ledger.plan.control_among(planned().map(|variant| &*variant.name));
-    let Some(control) = planned().find(|variant| control == Some(&*variant.name)) else {
+    let matured = |variant: &Variant| variant.id.and_then(|id| ledger.matured(id));
+    let Some((control, of_control)) = ledger.control().and_then(|control| Some((control, matured(control)?))) else {
         return written;
     };
-    let matured = ledger.matured();
-    let activity = ActivityByExperiment::of(&matured);
     let definition = &ledger.definition;
-    let partial_of = |id: Option<u32>| -> Option<&GroupPartial> {
-        matured.get(&PartialKey {
-            experiment: ledger.experiment,
-            variant: id?,
-            segment: None,
-        })
-    };
-    let Some(of_control) = partial_of(control.id) else {
-        return written;
-    };
-    let metrics = metrics_of(plan, definition, activity.metrics(ledger.experiment));
+    let not_binary = ledger.matured_outcomes();
+    let metrics = metrics_of(plan, definition, not_binary.keys().copied());
     let sample = &ledger.plan.sample;
-    let changed = |id: Option<u32>| id.is_some_and(|id| changes.matured.contains(&id));
-    for treatment in planned().filter(|variant| variant.name != control.name) {
-        let Some(of_treatment) = partial_of(treatment.id) else {
+    let changed = |variant: &Variant| variant.id.is_some_and(|id| changes.matured.contains(&id));
+    for treatment in &ledger.variants {
+        let Some((pair, of_treatment)) = treatment.pair.as_ref().zip(matured(treatment)) else {
             continue;
         };
-        if !changed(control.id) && !changed(treatment.id) {
+        if !changed(control) && !changed(treatment) {
             continue;
         }
-        let pair: Arc<str> = Arc::from(pair_name(&treatment.name, &control.name));
         let mut push = |metric: u32, arms: [Arm; 2], is_binary: bool| {
             let key = EffectKey {
-                experiment: ledger.experiment,
                 metric,
-                pair: Arc::clone(&pair),
+                pair: Arc::clone(pair),
             };
             let about = About {
                 experiment: ledger.experiment,
                 part: Part::Effect {
                     metric,
-                    pair: Arc::clone(&pair),
+                    pair: Arc::clone(pair),
                 },
             };
             let row = EffectRow {
                 metric: names.metrics.name(metric),
-                pair: &pair,
+                pair,
                 subjects: ledger.subjects(control) + ledger.subjects(treatment),
                 arms,
                 design: sample.design,
@@ -101,7 +78,7 @@ pub fn effect_rows(
             written.push((key, is_binary));
         };
         for metric in &metrics {
-            let is_binary = !activity.has_other_than_binary(ledger.experiment, *metric);
+            let is_binary = not_binary.get(metric).is_none_or(|count| *count <= 0);
             let arm = |partial| {
                 metric_row(plan, definition, partial, *metric, is_binary)
                     .as_ref()

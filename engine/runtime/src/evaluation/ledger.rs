@@ -8,7 +8,7 @@ use super::paths::Evaluated;
 use super::rows::{AssignmentRow, EvaluationRows, ExperimentRow, VariantRow};
 use super::traffic::{HOUR, Traffic};
 use crate::names::JobNames;
-use crate::partial::{GroupPartial, PartialKey, Partials};
+use crate::partial::{Counts, GroupPartial, PartialKey};
 use crate::plan::{ExperimentDefinition, ExperimentPlan, SHARDS};
 use crate::snapshot::{AssignedCounts, ExperimentSnapshot, RecordTally};
 
@@ -25,21 +25,24 @@ pub type SegmentKey = Option<(u16, Option<Arc<str>>)>;
 #[derive(Debug, Default)]
 struct GroupLedger {
     /// By shard, as last heard of.
-    parts: [Counts; SHARDS],
-    sum: Counts,
+    parts: [GroupCounts; SHARDS],
+    sum: GroupCounts,
     /// By shard: statistics over matured subjects.
     matured: [Option<GroupPartial>; SHARDS],
+    /// The sum of those, once it was asked for.
+    matured_sum: GroupPartial,
+    is_summed: bool,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Counts {
-    first_exposures: Vec<i64>,
+struct GroupCounts {
+    first_exposures: Counts,
     subjects: i64,
     crossovers: i64,
 }
 
-impl Counts {
-    fn add(&mut self, other: &Counts, sign: i64) {
+impl GroupCounts {
+    fn add(&mut self, other: &GroupCounts, sign: i64) {
         if self.first_exposures.len() < other.first_exposures.len() {
             self.first_exposures.resize(other.first_exposures.len(), 0);
         }
@@ -62,6 +65,8 @@ pub struct Variant {
     pub shares: Vec<f64>,
     /// Whether an allocation names it.
     pub is_declared: bool,
+    /// The name of its comparison with the control; none of the control itself, and where there is none.
+    pub pair: Option<Arc<str>>,
 }
 
 impl Variant {
@@ -92,6 +97,8 @@ pub struct ExperimentLedger {
     pub definition: Arc<ExperimentDefinition>,
     /// Its variants: the declared ones in their order, then others by name.
     pub variants: Vec<Variant>,
+    /// Which of them is the control.
+    control: Option<usize>,
     seen_variants: BTreeSet<u32>,
     /// How many of those no allocation names.
     other_variants: usize,
@@ -127,6 +134,7 @@ impl ExperimentLedger {
             plan,
             definition,
             variants: Vec::new(),
+            control: None,
             seen_variants: BTreeSet::new(),
             other_variants: 0,
             tallies: Default::default(),
@@ -161,15 +169,16 @@ impl ExperimentLedger {
         };
         let known_before = known(self);
         // by name, because ids depend on how the input was cut into blocks; first those that are exposed
-        let mut seen: Vec<(bool, &str, u32)> = snapshot
+        let mut new: Vec<(bool, &str, u32)> = snapshot
             .assigned
             .keys()
             .map(|variant| (true, *variant))
             .chain(snapshot.groups.iter().map(|group| (false, group.key.variant)))
+            .filter(|(_, variant)| !self.seen_variants.contains(variant))
             .map(|(is_assigned, variant)| (is_assigned, names.variants.name(variant), variant))
             .collect();
-        seen.sort_unstable();
-        for (_, _, variant) in seen {
+        new.sort_unstable();
+        for (_, _, variant) in new {
             self.see(variant, names);
         }
         if let Some(assigned) = self.assigned.get_mut(shard) {
@@ -183,7 +192,7 @@ impl ExperimentLedger {
                 .or_default()
                 .entry(variant)
                 .or_default();
-            let new = Counts {
+            let new = GroupCounts {
                 first_exposures: group.first_exposures,
                 subjects: group.subjects,
                 crossovers: group.crossovers,
@@ -198,6 +207,7 @@ impl ExperimentLedger {
                 changes.matured.insert(variant);
                 if let Some(part) = ledger.matured.get_mut(shard) {
                     *part = Some(matured);
+                    ledger.is_summed = false;
                 }
             }
         }
@@ -245,6 +255,7 @@ impl ExperimentLedger {
                         id: None,
                         shares: vec![0.0; epochs],
                         is_declared: true,
+                        pair: None,
                     });
                     listed.len() - 1
                 });
@@ -263,6 +274,7 @@ impl ExperimentLedger {
                     id: Some(*id),
                     shares: vec![0.0; epochs],
                     is_declared: false,
+                    pair: None,
                 }),
             }
         }
@@ -282,7 +294,27 @@ impl ExperimentLedger {
                 variant.shares = vec![if is_exposed(variant) { share } else { 0.0 }];
             }
         }
+        let planned = listed.iter().filter(|variant| variant.is_planned());
+        let control = self.plan.control_among(planned.map(|variant| &*variant.name));
+        self.control = listed
+            .iter()
+            .position(|variant| variant.is_planned() && control == Some(&*variant.name));
+        let control = self.control.and_then(|index| listed.get(index));
+        if let Some(control) = control.map(|variant| Arc::clone(&variant.name)) {
+            for variant in listed
+                .iter_mut()
+                .filter(|variant| variant.is_planned() && variant.name != control)
+            {
+                variant.pair = Some(Arc::from(format!("{} vs {control}", variant.name)));
+            }
+        }
         self.variants = listed;
+    }
+
+    /// The control.
+    #[must_use]
+    pub fn control(&self) -> Option<&Variant> {
+        self.variants.get(self.control?)
     }
 
     fn tally(&self) -> RecordTally {
@@ -293,7 +325,7 @@ impl ExperimentLedger {
         sum
     }
 
-    fn counts(&self, segment: &SegmentKey, variant: &Variant) -> Option<&Counts> {
+    fn counts(&self, segment: &SegmentKey, variant: &Variant) -> Option<&GroupCounts> {
         let group = self.groups.get(segment)?.get(&variant.id?)?;
         Some(&group.sum)
     }
@@ -406,7 +438,7 @@ impl ExperimentLedger {
     pub fn experiment_row(&self, at: i64, watched_since: i64, rows: &mut EvaluationRows) {
         let tally = self.tally();
         let names: Vec<&str> = self.variants.iter().map(|variant| &*variant.name).collect();
-        let of_all = |of: fn(&Counts) -> i64| -> i64 {
+        let of_all = |of: fn(&GroupCounts) -> i64| -> i64 {
             let counts = self.variants.iter().filter_map(|variant| self.counts(&None, variant));
             counts.map(of).sum()
         };
@@ -497,28 +529,32 @@ impl ExperimentLedger {
         }
     }
 
-    /// The statistics over matured subjects of all variants.
-    #[must_use]
-    pub fn matured(&self) -> Partials {
-        let mut all = Partials::new();
-        for (variant, group) in self.groups.get(&None).into_iter().flatten() {
-            let mut sum: Option<GroupPartial> = None;
-            for part in group.matured.iter().flatten() {
-                match &mut sum {
-                    Some(sum) => sum.merge(part),
-                    None => sum = Some(part.clone()),
-                }
-            }
-            if let Some(sum) = sum {
-                let key = PartialKey {
-                    experiment: self.experiment,
-                    variant: *variant,
-                    segment: None,
-                };
-                all.insert(key, sum);
+    /// Adds up the statistics over matured subjects of all variants.
+    pub fn sum_matured(&mut self) {
+        for group in self.groups.get_mut(&None).into_iter().flat_map(BTreeMap::values_mut) {
+            if !std::mem::replace(&mut group.is_summed, true) {
+                group.matured_sum.add_up(group.matured.iter().flatten());
             }
         }
-        all
+    }
+
+    /// The statistics over matured subjects of a variant, as they were last added up; none where it has none.
+    #[must_use]
+    pub fn matured(&self, variant: u32) -> Option<&GroupPartial> {
+        let group = self.groups.get(&None)?.get(&variant)?;
+        group.matured.iter().any(Option::is_some).then_some(&group.matured_sum)
+    }
+
+    /// The metrics with an outcome of a matured subject, each with how many outcomes are not Binary.
+    #[must_use]
+    pub fn matured_outcomes(&self) -> BTreeMap<u32, i64> {
+        let mut not_binary = BTreeMap::new();
+        for group in self.groups.get(&None).into_iter().flat_map(BTreeMap::values) {
+            for (metric, partial) in group.matured_sum.metrics.iter() {
+                *not_binary.entry(metric).or_insert(0) += partial.totals.not_binary;
+            }
+        }
+        not_binary
     }
 }
 

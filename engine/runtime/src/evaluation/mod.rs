@@ -13,6 +13,7 @@ mod about;
 mod effects;
 mod findings;
 mod hysteresis;
+mod judges;
 mod ledger;
 mod looks;
 mod message;
@@ -20,38 +21,44 @@ mod paths;
 mod rows;
 mod signals;
 mod traffic;
+mod watched;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
-use backplane_queries::StandingQueries;
-use backplane_queries::evaluation::{EvaluationTable, PATHS, SIGNALS, SignalQuery};
+use backplane_queries::evaluation::{EvaluationTable, SIGNALS, SignalQuery};
+
+use rayon::prelude::*;
 
 use crate::error::RuntimeError;
 use crate::ledger::LedgerRows;
 use crate::names::JobNames;
 use crate::plan::{ExperimentDefinition, Plan};
-use crate::snapshot::{ExperimentSnapshot, ShardEvaluation};
+use crate::snapshot::ShardEvaluation;
 use about::{About, Part};
-use effects::{EffectKey, effect_rows};
-use findings::{Findings, e_values, raised_rows, rows_of, with_e_values};
+use findings::{Findings, with_e_values};
 use hysteresis::{Rules, SignalState, Turn, Verdict};
-use ledger::{Changes, ExperimentLedger, SegmentKey};
+use judges::Judges;
+use ledger::ExperimentLedger;
 use looks::Looks;
 use message::Evidence;
-use paths::Paths;
-use rows::{EvaluationRows, thresholds};
+use paths::PathRows;
+use rows::{EvaluationRows, JudgedRows};
 use traffic::HOUR;
+use watched::Watched;
 
 pub use looks::{Looker, ids_in_sink, look_rows};
 pub use signals::{OWN_METADATA, Signal, signal_rows};
 
-/// So many rows are judged in one batch at most; more bring no further speed.
+/// So many evaluations of an experiment happen at a time, while other threads are at other experiments.
+const EVALUATIONS_AT_A_TIME: i64 = 64;
+
+/// So many rows are judged in one batch, about; more bring no further speed.
 const BATCH_ROWS: usize = 16_384;
 
-/// What the rows of each table that are judged are about: (evaluation, part of the experiment).
-type Judged = BTreeMap<EvaluationTable, Vec<(i64, About)>>;
+/// The rows that are judged, by table.
+type Judged = BTreeMap<EvaluationTable, JudgedRows>;
 
 /// What an evaluation needs to know of the job.
 #[derive(Debug, Clone, Copy)]
@@ -67,19 +74,14 @@ pub struct EvaluationContext<'a> {
 /// The evaluations of a job.
 #[derive(Debug)]
 pub struct Evaluations {
-    ledgers: BTreeMap<u32, ExperimentLedger>,
-    /// Evaluations that are due although nothing may have changed.
-    due: BTreeMap<i64, BTreeSet<u32>>,
-    /// By evaluation: records beyond the correction horizon, by experiment.
-    too_late: BTreeMap<i64, BTreeMap<u32, i64>>,
-    rows: EvaluationRows,
-    /// For each row of [`EvaluationTable::Assignments`]: its path, and whether that begins anew.
-    assignment_paths: Vec<(u32, SegmentKey, bool)>,
-    /// For each row of [`EvaluationTable::Effects`]: its path, and whether the metric counts as Binary.
-    effect_paths: Vec<(EffectKey, bool)>,
-    paths: Paths,
+    /// By experiment.
+    watched: BTreeMap<u32, Watched>,
+    /// By experiment and evaluation: records beyond the correction horizon that were not handed over yet.
+    too_late: BTreeMap<(u32, i64), i64>,
+    /// Rows of [`EvaluationTable::Looks`].
+    look_rows: EvaluationRows,
     looks: Looks,
-    queries: StandingQueries,
+    judges: Judges,
     /// By query.
     states: Vec<HashMap<About, SignalState>>,
     /// The first evaluation of the job.
@@ -96,21 +98,12 @@ impl Evaluations {
     /// # Errors
     /// [`RuntimeError::Internal`] if the system gives no room for the queries.
     pub fn new(plan: &Plan) -> Result<Self, RuntimeError> {
-        let tables = EvaluationTable::ALL.iter().map(|table| (table.name(), table.schema()));
-        let queries = StandingQueries::new(tables).map_err(RuntimeError::internal)?;
-        queries
-            .put(EvaluationTable::Thresholds.name(), thresholds(&plan.signals)?)
-            .map_err(RuntimeError::internal)?;
         Ok(Evaluations {
-            ledgers: BTreeMap::new(),
-            due: BTreeMap::new(),
+            watched: BTreeMap::new(),
             too_late: BTreeMap::new(),
-            rows: EvaluationRows::default(),
-            assignment_paths: Vec::new(),
-            effect_paths: Vec::new(),
-            paths: Paths::default(),
+            look_rows: EvaluationRows::default(),
             looks: Looks::default(),
-            queries,
+            judges: Judges::new(plan)?,
             states: SIGNALS.iter().map(|_| HashMap::new()).collect(),
             watched_since: None,
             settled: i64::MIN,
@@ -121,7 +114,7 @@ impl Evaluations {
     /// Notes a record beyond the correction horizon, which came when its partition's watermark was `watermark`.
     pub fn note_too_late(&mut self, plan: &Plan, experiment: u32, time: i64, watermark: i64) {
         let at = plan.evaluation_at_or_after(time.max(watermark).saturating_add(1));
-        *self.too_late.entry(at).or_default().entry(experiment).or_default() += 1;
+        *self.too_late.entry((experiment, at)).or_default() += 1;
     }
 
     /// Takes in what the shards saw, shard by shard, and lets the evaluations up to `until` happen. Gives the signals of those that were
@@ -135,43 +128,56 @@ impl Evaluations {
         shards: Vec<Vec<ShardEvaluation>>,
         until: i64,
     ) -> Result<Vec<Signal>, RuntimeError> {
-        let mut changed: BTreeMap<i64, Vec<(usize, ExperimentSnapshot)>> = BTreeMap::new();
+        let first = shards.iter().flatten().map(|evaluation| evaluation.at).min();
         for (shard, evaluations) in shards.into_iter().enumerate() {
             for evaluation in evaluations {
-                let snapshots = evaluation.experiments.into_iter();
-                changed
-                    .entry(evaluation.at)
-                    .or_default()
-                    .extend(snapshots.map(|snapshot| (shard, snapshot)));
+                for snapshot in evaluation.experiments {
+                    if let Some(watched) = watch(&mut self.watched, context, snapshot.experiment) {
+                        watched.hand_over(evaluation.at, shard, snapshot);
+                    }
+                }
             }
         }
-        let mut found = Vec::new();
-        if self.watched_since.is_none()
-            && let Some(first) = changed.keys().next()
-        {
-            self.begin(context, *first);
+        for ((experiment, at), count) in std::mem::take(&mut self.too_late) {
+            if let Some(watched) = watch(&mut self.watched, context, experiment) {
+                watched.note_too_late(at, count);
+            }
+        }
+        if let Some(first) = first.filter(|_| self.watched_since.is_none()) {
+            self.begin(context, first);
         }
         let until = context.plan.evaluation_at_or_before(until);
-        loop {
-            let next = [
-                changed.first_key_value().map(|(at, _)| *at),
-                self.due.first_key_value().map(|(at, _)| *at),
-                self.too_late.first_key_value().map(|(at, _)| *at),
-            ];
-            let Some(at) = next.into_iter().flatten().min().filter(|at| *at <= until) else {
-                break;
-            };
-            self.looks.release(context, at, &mut self.rows);
-            let snapshots = changed.remove(&at).unwrap_or_default();
-            self.evaluate(context, at, snapshots);
-            self.settled = at;
-            if self.rows.len() >= BATCH_ROWS {
+        let mut found = Vec::new();
+        while let Some(next) = self
+            .watched
+            .values()
+            .filter_map(Watched::next)
+            .min()
+            .filter(|at| *at <= until)
+        {
+            // so many at a time that there is work for all threads, and not more rows than a batch needs
+            let step = next
+                .saturating_add(EVALUATIONS_AT_A_TIME * context.plan.evaluate_every)
+                .min(until);
+            let since = self.watched_since;
+            let mut concerned: Vec<&mut Watched> = self.watched.values_mut().collect();
+            concerned
+                .par_iter_mut()
+                .for_each(|watched| watched.advance(context, since, step));
+            self.settled = step;
+            self.looks.release(context, step, &mut self.look_rows);
+            if self.waiting_rows() >= BATCH_ROWS {
                 found.extend(self.judge(context)?);
             }
         }
         self.settled = self.settled.max(until);
-        self.looks.release(context, self.settled, &mut self.rows);
+        self.looks.release(context, self.settled, &mut self.look_rows);
         Ok(found)
+    }
+
+    fn waiting_rows(&self) -> usize {
+        let of_experiments: usize = self.watched.values().map(|watched| watched.rows.len()).sum();
+        of_experiments + self.look_rows.len()
     }
 
     /// Takes in what people have looked at and decided; a look is judged when the job has come to its watermark. Gives the rows that are new.
@@ -184,7 +190,7 @@ impl Evaluations {
         rows: &LedgerRows,
     ) -> Result<(RecordBatch, RecordBatch), RuntimeError> {
         let new = self.looks.take_in(context, &rows.looks, &rows.decisions)?;
-        self.looks.release(context, self.settled, &mut self.rows);
+        self.looks.release(context, self.settled, &mut self.look_rows);
         Ok(new)
     }
 
@@ -198,7 +204,7 @@ impl Evaluations {
     #[must_use]
     pub fn are_waiting(&self) -> bool {
         let mut states = self.states.iter().flat_map(HashMap::values);
-        self.rows.len() > 0 || (self.settled > self.judged && states.any(SignalState::is_open))
+        self.waiting_rows() > 0 || (self.settled > self.judged && states.any(SignalState::is_open))
     }
 
     /// The job has begun: what is due by time follows.
@@ -210,47 +216,10 @@ impl Evaluations {
                 experiment.sample.ends_at.map(|end| end.max(first).saturating_add(1)),
             ];
             for time in times.into_iter().flatten() {
-                let at = context.plan.evaluation_at_or_after(time);
-                self.due.entry(at).or_default().insert(id);
+                if let Some(watched) = watch(&mut self.watched, context, id) {
+                    watched.make_due(context.plan.evaluation_at_or_after(time));
+                }
             }
-        }
-    }
-
-    /// One evaluation of every experiment that changed or is due.
-    fn evaluate(&mut self, context: &EvaluationContext<'_>, at: i64, snapshots: Vec<(usize, ExperimentSnapshot)>) {
-        let mut concerned: BTreeMap<u32, Changes> = BTreeMap::new();
-        for (shard, snapshot) in snapshots {
-            let experiment = snapshot.experiment;
-            let changes = concerned.entry(experiment).or_default();
-            if let Some(ledger) = ledger_of(&mut self.ledgers, context, experiment) {
-                ledger.take_in(shard, snapshot, context.names, changes);
-            }
-        }
-        for experiment in self.due.remove(&at).unwrap_or_default() {
-            concerned.entry(experiment).or_default();
-        }
-        for (experiment, count) in self.too_late.remove(&at).unwrap_or_default() {
-            concerned.entry(experiment).or_default();
-            if let Some(ledger) = ledger_of(&mut self.ledgers, context, experiment) {
-                ledger.too_late += count;
-            }
-        }
-        for (experiment, changes) in concerned {
-            let Some(ledger) = ledger_of(&mut self.ledgers, context, experiment) else {
-                continue;
-            };
-            if ledger.note_traffic(at) {
-                let quiet = context.plan.evaluation_at_or_after(at.saturating_add(HOUR));
-                self.due.entry(quiet).or_default().insert(experiment);
-            }
-            for (segment, evaluated) in ledger.assignment_rows(at, &changes, &mut self.rows) {
-                let restarts = self.paths.restates(experiment, &segment, evaluated);
-                self.assignment_paths.push((experiment, segment, restarts));
-            }
-            ledger.variant_rows(at, &mut self.rows);
-            ledger.experiment_row(at, self.watched_since.unwrap_or(at), &mut self.rows);
-            let effects = effect_rows(at, ledger, context.plan, context.names, &changes, &mut self.rows);
-            self.effect_paths.extend(effects);
         }
     }
 
@@ -259,11 +228,18 @@ impl Evaluations {
     /// # Errors
     /// [`RuntimeError::Internal`] where a query of our own fails.
     pub fn judge(&mut self, context: &EvaluationContext<'_>) -> Result<Vec<Signal>, RuntimeError> {
-        let judged = self.put_rows()?;
+        let judged = self.take_rows()?;
+        self.observe_paths(&judged)?;
+        let is_open: Vec<bool> = self
+            .states
+            .iter()
+            .map(|states| states.values().any(SignalState::is_open))
+            .collect();
         let mut found = Vec::new();
-        for (index, query) in SIGNALS.iter().enumerate() {
-            let findings = self.findings(index, query, &judged)?;
-            self.judge_query(context, (index, query), findings, &judged, &mut found);
+        for (index, findings) in self.judges.findings(&judged, &is_open)? {
+            if let Some(query) = SIGNALS.get(index) {
+                self.judge_query(context, (index, query), findings, &judged, &mut found);
+            }
         }
         self.judged = self.settled;
         let until = self.judged;
@@ -278,78 +254,40 @@ impl Evaluations {
         Ok(found)
     }
 
-    /// Hands all rows to the queries, with the e-values of those that have a path. Gives what they are about.
-    fn put_rows(&mut self) -> Result<Judged, RuntimeError> {
+    /// Takes all rows that wait.
+    fn take_rows(&mut self) -> Result<Judged, RuntimeError> {
         let mut judged = Judged::new();
         for table in EvaluationTable::ALL {
-            let (batch, about) = self.rows.take(*table)?;
-            if about.is_empty() {
-                continue;
+            let mut rows = JudgedRows::default();
+            for (experiment, watched) in &mut self.watched {
+                if watched.rows.len_of(*table) > 0 {
+                    rows.extend(Some(*experiment), watched.rows.take(*table)?);
+                }
             }
-            self.put(*table, batch.clone())?;
-            for (_, sql) in PATHS.iter().filter(|(over, _)| over == table) {
-                let log_e = e_values(&self.run(sql)?, about.len())?;
-                let log_e_max = self.observe_paths(*table, &about, &log_e);
-                self.put(*table, with_e_values(&batch, log_e, log_e_max)?)?;
+            if self.look_rows.len_of(*table) > 0 {
+                rows.extend(None, self.look_rows.take(*table)?);
             }
-            judged.insert(*table, about);
+            if !rows.about.is_empty() {
+                judged.insert(*table, rows);
+            }
         }
-        self.assignment_paths.clear();
-        self.effect_paths.clear();
         Ok(judged)
     }
 
-    fn put(&self, table: EvaluationTable, rows: RecordBatch) -> Result<(), RuntimeError> {
-        self.queries.put(table.name(), rows).map_err(RuntimeError::internal)
-    }
-
-    fn run(&mut self, sql: &'static str) -> Result<RecordBatch, RuntimeError> {
-        self.queries.run(sql).map_err(RuntimeError::internal)
-    }
-
-    /// The e-values of a table's rows go into the paths of what the rows are about. Gives the greatest of each so far.
-    fn observe_paths(
-        &mut self,
-        table: EvaluationTable,
-        about: &[(i64, About)],
-        log_e: &[Option<f64>],
-    ) -> Vec<Option<f64>> {
-        let paths = &mut self.paths;
-        let rows = about.iter().map(|(at, _)| *at).zip(log_e);
-        if table == EvaluationTable::Assignments {
-            let rows = self.assignment_paths.iter().zip(rows);
-            rows.map(|((experiment, segment, restarts), (at, log_e))| {
-                paths.observe_assignment(*experiment, segment, at, *log_e, *restarts)
-            })
-            .collect()
-        } else {
-            let rows = self.effect_paths.iter().zip(rows);
-            rows.map(|((key, is_binary), (at, log_e))| paths.observe_effect(key, *is_binary, at, *log_e))
-                .collect()
-        }
-    }
-
-    /// What the queries of a signal find in the rows that wait.
-    fn findings(&mut self, index: usize, query: &SignalQuery, judged: &Judged) -> Result<Findings, RuntimeError> {
-        let raised = match judged.get(&query.table) {
-            Some(_) => raised_rows(&self.run(query.sql)?)?,
-            None => BTreeMap::new(),
-        };
-        let is_open = || {
-            self.states
-                .get(index)
-                .is_some_and(|states| states.values().any(SignalState::is_open))
-        };
-        let still = match query.still {
-            Some((table, sql)) if judged.contains_key(&table) && (!raised.is_empty() || is_open()) => {
-                rows_of(&self.run(sql)?)?
+    /// The e-values of rows go into the paths of what they are about, and beside the rows.
+    fn observe_paths(&mut self, judged: &Judged) -> Result<(), RuntimeError> {
+        for (table, batch, log_e) in self.judges.put(judged)? {
+            let Some(rows) = judged.get(&table) else { continue };
+            let mut log_e_max = Vec::with_capacity(log_e.len());
+            for (experiment, of_experiment) in rows.by_experiment() {
+                let found = rows.about.get(of_experiment.clone()).zip(log_e.get(of_experiment));
+                if let Some((watched, (about, log_e))) = self.watched.get_mut(&experiment).zip(found) {
+                    log_e_max.extend(watched.observe_paths(table, about, log_e));
+                }
             }
-            _ => Vec::new(),
-        };
-        Ok(Findings {
-            raised,
-            still: still.into_iter().collect(),
-        })
+            self.judges.put_again(table, with_e_values(&batch, log_e, log_e_max)?)?;
+        }
+        Ok(())
     }
 
     /// Takes what the queries of a signal found, in the order of event time.
@@ -374,7 +312,7 @@ impl Evaluations {
             judged
                 .get(&table)
                 .into_iter()
-                .flatten()
+                .flat_map(|rows| &rows.about)
                 .enumerate()
                 .map(move |row| (table, row))
         };
@@ -412,7 +350,7 @@ impl Evaluations {
     /// # Errors
     /// [`RuntimeError::Internal`] if they do not fit the tables' schemas.
     pub fn current_paths(&self, names: &JobNames) -> Result<(RecordBatch, RecordBatch), RuntimeError> {
-        self.paths.rows(&self.ledgers, names, false)
+        self.paths(names, false)
     }
 
     /// Rows of `assignment_path` and `effect_path` for what changed since they were last taken.
@@ -420,22 +358,37 @@ impl Evaluations {
     /// # Errors
     /// [`RuntimeError::Internal`] if they do not fit the tables' schemas.
     pub fn take_changed_paths(&mut self, names: &JobNames) -> Result<(RecordBatch, RecordBatch), RuntimeError> {
-        let rows = self.paths.rows(&self.ledgers, names, true)?;
-        self.paths.mark_taken();
+        let rows = self.paths(names, true)?;
+        self.watched.values_mut().for_each(|watched| watched.paths.mark_taken());
         Ok(rows)
+    }
+
+    fn paths(&self, names: &JobNames, only_changed: bool) -> Result<(RecordBatch, RecordBatch), RuntimeError> {
+        let mut rows = PathRows::default();
+        for watched in self.watched.values() {
+            rows.add(&watched.ledger, &watched.paths, names, only_changed);
+        }
+        rows.finish()
     }
 }
 
-fn ledger_of<'a>(
-    ledgers: &'a mut BTreeMap<u32, ExperimentLedger>,
+/// An experiment, watched from now on if it was not before; none where nothing defines it.
+fn watch<'a>(
+    watched: &'a mut BTreeMap<u32, Watched>,
     context: &EvaluationContext<'_>,
     experiment: u32,
-) -> Option<&'a mut ExperimentLedger> {
+) -> Option<&'a mut Watched> {
     let definition = context.definitions.get(experiment as usize)?;
-    Some(ledgers.entry(experiment).or_insert_with(|| {
+    Some(watched.entry(experiment).or_insert_with(|| {
         let plan = context.plan.experiments.get(experiment as usize).cloned();
         let name = context.names.experiments.name(experiment);
-        ExperimentLedger::new(experiment, name, plan.unwrap_or_default(), Arc::clone(definition))
+        let definition = Arc::clone(definition);
+        Watched::new(ExperimentLedger::new(
+            experiment,
+            name,
+            plan.unwrap_or_default(),
+            definition,
+        ))
     }))
 }
 

@@ -81,17 +81,17 @@ struct EffectPath {
     is_binary: Option<bool>,
 }
 
-/// All paths of a job.
+/// The paths of an experiment.
 #[derive(Debug, Default)]
 pub struct Paths {
-    assignments: BTreeMap<(u32, SegmentKey), AssignmentPath>,
+    assignments: BTreeMap<SegmentKey, AssignmentPath>,
     effects: BTreeMap<EffectKey, EffectPath>,
 }
 
 impl Paths {
     /// Notes what an allocation is evaluated on. Whether its history is restated by it.
-    pub fn restates(&mut self, experiment: u32, segment: &SegmentKey, evaluated: Evaluated) -> bool {
-        let path = self.assignments.entry((experiment, segment.clone())).or_default();
+    pub fn restates(&mut self, segment: &SegmentKey, evaluated: Evaluated) -> bool {
+        let path = self.assignments.entry(segment.clone()).or_default();
         let restates = evaluated.restates(&path.evaluated);
         path.evaluated = evaluated;
         restates
@@ -100,20 +100,19 @@ impl Paths {
     /// The path of an allocation goes on. Gives the greatest logarithm of an e-value so far.
     pub fn observe_assignment(
         &mut self,
-        experiment: u32,
         segment: &SegmentKey,
         at: i64,
         log_e: Option<f64>,
         restarts: bool,
     ) -> Option<f64> {
-        let path = self.assignments.get_mut(&(experiment, segment.clone()))?;
+        let path = self.assignments.get_mut(segment)?;
         path.path.observe(at, log_e, restarts)
     }
 
     /// The path of an effect goes on; it begins anew where an undeclared metric has turned out not to be Binary. Gives the greatest logarithm
     /// of an e-value so far.
-    pub fn observe_effect(&mut self, key: &EffectKey, is_binary: bool, at: i64, log_e: Option<f64>) -> Option<f64> {
-        let path = self.effects.entry(key.clone()).or_default();
+    pub fn observe_effect(&mut self, key: EffectKey, is_binary: bool, at: i64, log_e: Option<f64>) -> Option<f64> {
+        let path = self.effects.entry(key).or_default();
         let restarts = path.is_binary.is_some_and(|before| before != is_binary);
         path.is_binary = Some(is_binary);
         path.path.observe(at, log_e, restarts)
@@ -125,105 +124,104 @@ impl Paths {
         let effects = self.effects.values_mut().map(|path| &mut path.path);
         assignments.chain(effects).for_each(|path| path.changed = false);
     }
+}
 
-    /// Rows of `assignment_path` and `effect_path`, of all or of what changed since they were last taken.
-    ///
-    /// # Errors
-    /// [`RuntimeError::Internal`] if they do not fit the tables' schemas.
-    pub fn rows(
-        &self,
-        ledgers: &BTreeMap<u32, ExperimentLedger>,
-        names: &JobNames,
-        only_changed: bool,
-    ) -> Result<(RecordBatch, RecordBatch), RuntimeError> {
-        Ok((
-            self.assignment_rows(ledgers, only_changed)?,
-            self.effect_rows(ledgers, names, only_changed)?,
-        ))
+/// Rows of `assignment_path` and `effect_path` on their way.
+#[derive(Debug, Default)]
+pub struct PathRows {
+    /// Experiment, segment, its value, variant.
+    assignment_texts: [StringBuilder; 4],
+    /// Allocation epoch, first exposures.
+    assignment_counts: [Int64Builder; 2],
+    assignments: PathColumns,
+    /// Experiment, metric, pair.
+    effect_texts: [StringBuilder; 3],
+    effects: PathColumns,
+}
+
+/// The columns that say where a path is.
+#[derive(Debug, Default)]
+struct PathColumns {
+    log_e: Float64Builder,
+    log_e_max: Float64Builder,
+    watermark: TimestampMicrosecondBuilder,
+}
+
+impl PathColumns {
+    fn push(&mut self, path: &Path) {
+        self.log_e.append_option(path.log_e);
+        self.log_e_max.append_option(path.log_e_max);
+        self.watermark.append_value(path.at);
     }
+}
 
-    fn assignment_rows(
-        &self,
-        ledgers: &BTreeMap<u32, ExperimentLedger>,
-        only_changed: bool,
-    ) -> Result<RecordBatch, RuntimeError> {
-        let mut texts: [StringBuilder; 4] = Default::default();
-        let (mut epochs, mut counts) = (Int64Builder::new(), Int64Builder::new());
-        let (mut log_e, mut log_e_max) = (Float64Builder::new(), Float64Builder::new());
-        let mut watermarks = TimestampMicrosecondBuilder::new();
-        for ((experiment, segment), path) in &self.assignments {
-            let Some(ledger) = ledgers.get(experiment).filter(|_| path.path.changed || !only_changed) else {
-                continue;
-            };
+impl PathRows {
+    /// Adds the paths of an experiment: all of them, or those that changed since they were last taken.
+    pub fn add(&mut self, ledger: &ExperimentLedger, paths: &Paths, names: &JobNames, only_changed: bool) {
+        let is_wanted = |path: &Path| path.changed || !only_changed;
+        for (segment, path) in paths.assignments.iter().filter(|(_, path)| is_wanted(&path.path)) {
             let name = segment.as_ref().and_then(|(index, _)| {
                 let segment = ledger.definition.segments.get(usize::from(*index))?;
                 Some(segment.name())
             });
             for (epoch, by_variant) in (1i64..).zip(&path.evaluated.counts) {
                 for (variant, count) in path.evaluated.variants.iter().zip(by_variant) {
-                    let [experiments, segments, values, variants] = &mut texts;
+                    let [experiments, segments, values, variants] = &mut self.assignment_texts;
                     experiments.append_value(&ledger.name);
                     segments.append_option(name.as_deref());
                     values.append_option(segment.as_ref().and_then(|(_, value)| value.as_deref()));
                     variants.append_value(variant);
+                    let [epochs, counts] = &mut self.assignment_counts;
                     epochs.append_value(epoch);
                     counts.append_value(*count);
-                    log_e.append_option(path.path.log_e);
-                    log_e_max.append_option(path.path.log_e_max);
-                    watermarks.append_value(path.path.at);
+                    self.assignments.push(&path.path);
                 }
             }
         }
-        let [experiments, segments, values, variants] =
-            texts.each_mut().map(|texts| Arc::new(texts.finish()) as ArrayRef);
-        let columns: Vec<ArrayRef> = vec![
-            experiments,
-            segments,
-            values,
-            Arc::new(epochs.finish()),
-            variants,
-            Arc::new(counts.finish()),
-            Arc::new(log_e.finish()),
-            Arc::new(log_e_max.finish()),
-            Arc::new(watermarks.finish().with_timezone("UTC")),
-        ];
-        Ok(RecordBatch::try_new(Table::AssignmentPath.schema(), columns)?)
-    }
-
-    fn effect_rows(
-        &self,
-        ledgers: &BTreeMap<u32, ExperimentLedger>,
-        names: &JobNames,
-        only_changed: bool,
-    ) -> Result<RecordBatch, RuntimeError> {
-        let mut texts: [StringBuilder; 3] = Default::default();
-        let (mut log_e, mut log_e_max) = (Float64Builder::new(), Float64Builder::new());
-        let mut watermarks = TimestampMicrosecondBuilder::new();
-        for (key, path) in &self.effects {
-            let Some(ledger) = ledgers
-                .get(&key.experiment)
-                .filter(|_| path.path.changed || !only_changed)
-            else {
-                continue;
-            };
-            let [experiments, metrics, pairs] = &mut texts;
+        for (key, path) in paths.effects.iter().filter(|(_, path)| is_wanted(&path.path)) {
+            let [experiments, metrics, pairs] = &mut self.effect_texts;
             experiments.append_value(&ledger.name);
             metrics.append_value(names.metrics.name(key.metric));
             pairs.append_value(&key.pair);
-            watermarks.append_value(path.path.at);
-            log_e.append_option(path.path.log_e);
-            log_e_max.append_option(path.path.log_e_max);
+            self.effects.push(&path.path);
         }
-        let [experiments, metrics, pairs] = texts.each_mut().map(|texts| Arc::new(texts.finish()) as ArrayRef);
-        let columns: Vec<ArrayRef> = vec![
+    }
+
+    /// The rows of both tables.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Internal`] if they do not fit the tables' schemas.
+    pub fn finish(mut self) -> Result<(RecordBatch, RecordBatch), RuntimeError> {
+        let text = |texts: &mut StringBuilder| Arc::new(texts.finish()) as ArrayRef;
+        let [experiments, segments, values, variants] = self.assignment_texts.each_mut().map(text);
+        let [epochs, counts] = self
+            .assignment_counts
+            .each_mut()
+            .map(|counts| Arc::new(counts.finish()) as ArrayRef);
+        let assignments: Vec<ArrayRef> = vec![
+            experiments,
+            segments,
+            values,
+            epochs,
+            variants,
+            counts,
+            Arc::new(self.assignments.log_e.finish()),
+            Arc::new(self.assignments.log_e_max.finish()),
+            Arc::new(self.assignments.watermark.finish().with_timezone("UTC")),
+        ];
+        let [experiments, metrics, pairs] = self.effect_texts.each_mut().map(text);
+        let effects: Vec<ArrayRef> = vec![
             experiments,
             metrics,
             pairs,
-            Arc::new(watermarks.finish().with_timezone("UTC")),
-            Arc::new(log_e.finish()),
-            Arc::new(log_e_max.finish()),
+            Arc::new(self.effects.watermark.finish().with_timezone("UTC")),
+            Arc::new(self.effects.log_e.finish()),
+            Arc::new(self.effects.log_e_max.finish()),
         ];
-        Ok(RecordBatch::try_new(Table::EffectPath.schema(), columns)?)
+        Ok((
+            RecordBatch::try_new(Table::AssignmentPath.schema(), assignments)?,
+            RecordBatch::try_new(Table::EffectPath.schema(), effects)?,
+        ))
     }
 }
 
@@ -251,7 +249,7 @@ mod tests {
                 counts: vec![counts.iter().map(|(_, count)| *count).collect()],
                 assumed_shares,
             };
-            paths.restates(0, &None, evaluated)
+            paths.restates(&None, evaluated)
         };
         assert!(!restates(&[("a", 5), ("c", 5)], None));
         assert!(!restates(&[("a", 6), ("c", 5)], None));
@@ -266,7 +264,7 @@ mod tests {
                 counts: vec![vec![5, 0]],
                 assumed_shares: Some(assumed_shares),
             };
-            paths.restates(0, &None, evaluated)
+            paths.restates(&None, evaluated)
         };
         assert!(!restates(1));
         assert!(restates(2), "a variant that was assigned is exposed now");

@@ -32,8 +32,13 @@ impl Job {
     /// Lets the evaluations happen that the state has passed.
     pub(super) fn evaluate(&mut self, shards: Vec<Vec<ShardEvaluation>>, settled: i64) -> Result<(), RuntimeError> {
         let until = settled.min(self.last_evaluation());
-        let (context, evaluations) = self.evaluations();
-        let signals = evaluations.advance(&context, shards, until)?;
+        let context = EvaluationContext {
+            plan: &self.plan,
+            definitions: &self.definitions,
+            names: &self.names,
+        };
+        let evaluations = &mut self.evaluations;
+        let signals = self.pool.install(|| evaluations.advance(&context, shards, until))?;
         self.emit_signals(&signals)
     }
 
