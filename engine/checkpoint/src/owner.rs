@@ -1,0 +1,200 @@
+//! Who runs a job: one instance at a time, and a dead one keeps nobody out.
+//!
+//! Two things keep a second instance out: on one machine the lock of a file, which ends with its process; everywhere a sign of life that the
+//! owner writes again and again. Neither decides anything: should both fail, the record of an epoch is created by one instance only
+//! ([`CheckpointError::TakenOver`]).
+
+use std::fmt;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::CheckpointError;
+use crate::manifest::Writer;
+use crate::store::CheckpointStore;
+
+/// The instance that runs a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Owner {
+    /// How it signs.
+    pub writer: Writer,
+    /// Its machine.
+    pub host: String,
+    /// Its process.
+    pub process: u32,
+    /// When it began, RFC 3339.
+    pub since: String,
+    /// Its signs of life, counted.
+    pub beat: u64,
+    /// Whether it has ended in order.
+    pub released: bool,
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "process {} on {}, since {}",
+            self.process, self.host, self.since
+        )
+    }
+}
+
+/// The right to run a job, given up when it is dropped.
+#[derive(Debug)]
+pub struct Lease {
+    owner: Owner,
+    last_beat: Instant,
+    /// Held for as long as the process lives.
+    _lock: Option<File>,
+}
+
+impl Lease {
+    /// Takes the job, once nobody else shows a sign of life. Waits for one where an instance has not ended in order.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Running`] if another instance is alive; the storage failed.
+    pub fn take(store: &CheckpointStore, writer: Writer) -> Result<Self, CheckpointError> {
+        let lock = lock(store)?;
+        if !matches!(lock, Lock::Held(_)) {
+            wait_for_silence(store)?;
+        }
+        let owner = Owner {
+            writer,
+            host: host(),
+            process: std::process::id(),
+            since: chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
+            beat: 0,
+            released: false,
+        };
+        store.write_owner(&owner)?;
+        Ok(Lease {
+            owner,
+            last_beat: Instant::now(),
+            _lock: match lock {
+                Lock::Held(file) => Some(file),
+                Lock::Taken | Lock::Impossible => None,
+            },
+        })
+    }
+
+    /// Who holds it.
+    #[must_use]
+    pub fn writer(&self) -> Writer {
+        self.owner.writer
+    }
+
+    /// Gives a sign of life, if it is time for one. A failure is of no matter: the next one comes soon.
+    ///
+    /// # Errors
+    /// [`CheckpointError::TakenOver`] if another instance has taken the job.
+    pub fn beat(&mut self, store: &CheckpointStore) -> Result<(), CheckpointError> {
+        if self.last_beat.elapsed() < store.patience.beat {
+            return Ok(());
+        }
+        self.last_beat = Instant::now();
+        match store.read_owner() {
+            Ok(Some(other)) if other.writer != self.owner.writer => {
+                return Err(CheckpointError::TakenOver {
+                    epoch: store
+                        .epochs()?
+                        .last()
+                        .copied()
+                        .unwrap_or(backplane_connector_api::Epoch(0)),
+                    by: other.to_string(),
+                });
+            }
+            Ok(_) => {}
+            Err(error) => tracing::debug!(%error, "the owner of the job cannot be read"),
+        }
+        self.owner.beat += 1;
+        if let Err(error) = store.write_owner(&self.owner) {
+            tracing::debug!(%error, "no sign of life could be given");
+        }
+        Ok(())
+    }
+
+    /// Gives the job up in order.
+    pub fn release(mut self, store: &CheckpointStore) {
+        self.owner.released = true;
+        let is_mine = store
+            .read_owner()
+            .is_ok_and(|owner| owner.is_some_and(|owner| owner.writer == self.owner.writer));
+        if is_mine && let Err(error) = store.write_owner(&self.owner) {
+            tracing::debug!(%error, "the job could not be given up in order");
+        }
+    }
+}
+
+/// What became of the attempt to lock a local job.
+enum Lock {
+    /// It is ours: no other process of this machine runs the job.
+    Held(File),
+    /// Another process of this machine holds it.
+    Taken,
+    /// There is nothing to lock, or the file system knows no locks.
+    Impossible,
+}
+
+fn lock(store: &CheckpointStore) -> Result<Lock, CheckpointError> {
+    let Some(folder) = store.folder() else {
+        return Ok(Lock::Impossible);
+    };
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(folder.join("lock"))
+        .map_err(|error| CheckpointError::storage("locking the job's checkpoints", error))?;
+    Ok(match file.try_lock() {
+        Ok(()) => Lock::Held(file),
+        Err(TryLockError::WouldBlock) => Lock::Taken,
+        Err(TryLockError::Error(_)) => Lock::Impossible,
+    })
+}
+
+/// Returns once the owner has shown no sign of life for long enough, or has ended in order.
+fn wait_for_silence(store: &CheckpointStore) -> Result<(), CheckpointError> {
+    let first = store.owner()?;
+    let Some(first) = first.filter(|owner| !owner.released) else {
+        return Ok(());
+    };
+    tracing::info!(owner = %first, "another instance has run this job; waiting for a sign of life");
+    let begin = Instant::now();
+    while begin.elapsed() < store.patience.silence {
+        std::thread::sleep(store.patience.beat / 4);
+        match store.owner()? {
+            Some(now) if now.released => return Ok(()),
+            Some(now) if (now.writer, now.beat) != (first.writer, first.beat) => {
+                return Err(CheckpointError::Running { by: now.to_string() });
+            }
+            Some(_) => {}
+            None => return Ok(()),
+        }
+    }
+    Ok(())
+}
+
+fn host() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .ok()
+        .map(|name| name.trim().to_owned())
+        .or_else(|| {
+            std::env::var("HOSTNAME")
+                .or_else(|_| std::env::var("COMPUTERNAME"))
+                .ok()
+        })
+        .unwrap_or_else(|| "an unknown machine".to_owned())
+}
+
+impl CheckpointStore {
+    /// Who runs the job, or ran it last.
+    ///
+    /// # Errors
+    /// The storage failed.
+    pub fn owner(&self) -> Result<Option<Owner>, CheckpointError> {
+        self.read_owner()
+    }
+}
