@@ -5,7 +5,7 @@ use hashbrown::HashMap;
 use crate::subjects::NONE;
 
 /// The last assignment of a subject in an experiment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Assigned {
     /// The experiment.
     pub experiment: u32,
@@ -20,9 +20,10 @@ pub struct Assigned {
 }
 
 /// The assignments of a shard's subjects.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct AssignedSubjects {
     /// By subject: its first entry.
+    #[serde(with = "crate::state::map")]
     first: HashMap<u32, u32>,
     entries: Vec<Assigned>,
 }

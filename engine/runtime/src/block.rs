@@ -17,7 +17,7 @@ use crate::plan::SHARDS;
 pub const NO_SLICE: i64 = i64::MIN;
 
 /// What the stream needs to know of one record.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, serde::Serialize, serde::Deserialize)]
 pub struct RecordMeta {
     /// 128-bit hash of the event id.
     pub id_hash: u128,
@@ -102,7 +102,7 @@ pub struct Block {
 }
 
 /// A record that is late for a window, or too late for everything.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct LateRecord {
     /// Index into the block's records.
     pub record: u32,
@@ -244,6 +244,14 @@ impl Block {
         self.dropped
             .get(index as usize)
             .is_some_and(|flag| flag.load(Ordering::Relaxed))
+    }
+
+    /// Whether a record waits for a later watermark.
+    #[must_use]
+    pub fn waits(&self, index: u32, watermark: i64) -> bool {
+        self.records
+            .get(index as usize)
+            .is_some_and(|record| !record.is_settled(watermark))
     }
 
     /// How many records are not settled by `watermark`.

@@ -507,8 +507,17 @@ fn rebuild_groups(state: &mut ExperimentState, rows: &[Row], is_stale: impl Fn(&
     }
     for (index, totals) in stale {
         if let Some(group) = state.groups.get_mut(index as usize) {
-            [group.metrics, group.matured_metrics] = totals.metrics;
-            [group.ratios, group.matured_ratios] = totals.ratios;
+            let [metrics, matured_metrics] = totals.metrics;
+            let [ratios, matured_ratios] = totals.ratios;
+            for (own, built) in [
+                (&mut group.metrics, metrics),
+                (&mut group.matured_metrics, matured_metrics),
+            ] {
+                own.iter_mut().zip(&built).for_each(|(own, built)| own.correct(built));
+            }
+            for (own, built) in [(&mut group.ratios, ratios), (&mut group.matured_ratios, matured_ratios)] {
+                own.iter_mut().zip(&built).for_each(|(own, built)| own.correct(built));
+            }
         }
     }
 }

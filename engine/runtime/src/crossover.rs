@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use crate::plan::CrossoverPolicy;
 
 /// What is known of the exposures of one (experiment, subject).
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct VariantHistory {
     /// (allocation epoch, variant, earliest event time).
     firsts: Vec<(u16, u32, i64)>,
@@ -17,7 +17,7 @@ pub struct VariantHistory {
 }
 
 /// An exposure whose order matters.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct SeenExposure {
     /// Event time, microseconds.
     pub time: i64,

@@ -12,18 +12,21 @@ use crate::block::{NO_SLICE, SharedBlock};
 use crate::pending::Pending;
 
 /// The ids of one shard of event ids.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct SeenIds {
     generations: VecDeque<Generation>,
+    #[serde(skip)]
     pending: Pending,
     /// Ids that wait, each with its partition: see [`in_partition`].
+    #[serde(skip)]
     waiting: HashSet<u128, PassThrough>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
 struct Generation {
     /// Slices up to here belong to it.
     until: i64,
+    #[serde(with = "crate::state::set")]
     ids: HashSet<u128, PassThrough>,
 }
 
@@ -84,6 +87,22 @@ impl SeenIds {
             is_first
         });
         self.pending.ingest(block, first_deliveries);
+    }
+
+    /// Takes in what is not judged by `watermark` of a block that was read back.
+    pub fn ingest_unsettled(&mut self, block: &SharedBlock, shard: usize, watermark: i64) {
+        let Some(indices) = block.by_id_shard.get(shard) else {
+            return;
+        };
+        let is_first = |index: &u32| block.waits(*index, watermark) && !block.is_dropped(*index);
+        let first_deliveries: Vec<u32> = indices.iter().copied().filter(is_first).collect();
+        for record in first_deliveries
+            .iter()
+            .filter_map(|index| block.records.get(*index as usize))
+        {
+            self.waiting.insert(in_partition(record.id_hash, block.partition));
+        }
+        self.pending.ingest(block, first_deliveries.into_iter());
     }
 
     /// Judges all slices up to `watermark`: marks second deliveries in their blocks. `horizon` is the correction horizon, `slice_length` the

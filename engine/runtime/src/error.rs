@@ -20,6 +20,16 @@ pub enum RuntimeError {
         /// What is wrong with it.
         source: QueryError,
     },
+    /// State that was written down is not what this version writes.
+    #[error(
+        "the state of the job cannot be {doing}: {reason}; go on from an earlier checkpoint, or start anew with --restore none"
+    )]
+    State {
+        /// Written or read.
+        doing: &'static str,
+        /// Why not.
+        reason: String,
+    },
     /// The engine broke a rule of its own.
     #[error("{message} (this is a defect of backplane, please report it)")]
     Internal {
@@ -36,12 +46,21 @@ impl RuntimeError {
         }
     }
 
+    /// State cannot be written or read.
+    pub(crate) fn state(doing: &'static str, reason: impl std::fmt::Display) -> Self {
+        Self::State {
+            doing,
+            reason: reason.to_string(),
+        }
+    }
+
     /// Whose fault it is.
     #[must_use]
     pub fn fault(&self) -> Fault {
         match self {
             Self::Connector(error) => error.fault(),
             Self::Configuration(_) | Self::Query { .. } => Fault::User,
+            Self::State { .. } => Fault::Outside,
             Self::Internal { .. } => Fault::Ours,
         }
     }

@@ -14,7 +14,7 @@ use crate::subjects::NONE;
 use crate::totals::{Accumulator, PairTotals, PairUnit, Totals, Unit, absent_value};
 
 /// One (experiment, subject).
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, serde::Serialize, serde::Deserialize)]
 pub struct Row {
     /// Event time of the first exposure, microseconds.
     pub first_time: i64,
@@ -39,7 +39,7 @@ pub struct Row {
 }
 
 /// The accumulators of one metric, by row.
-#[derive(Debug)]
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub struct Column {
     /// The metric's id.
     pub metric: u32,
@@ -72,7 +72,7 @@ impl Column {
 }
 
 /// Which subjects a group holds: those of a variant, all of them or those of one segment value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct GroupKey {
     /// The variant.
     pub variant: u32,
@@ -81,7 +81,7 @@ pub struct GroupKey {
 }
 
 /// Statistics of a group.
-#[derive(Debug)]
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub struct Group {
     /// Which subjects.
     pub key: GroupKey,
@@ -123,14 +123,16 @@ impl Group {
 }
 
 /// An experiment in a shard.
-#[derive(Debug)]
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub struct ExperimentState {
-    /// What was declared.
+    /// What was declared; given anew when a state is read back.
+    #[serde(skip)]
     pub definition: Arc<ExperimentDefinition>,
     /// Row ids by `local`.
     pub rows: Vec<u32>,
     /// Metric columns by slot.
     pub columns: Vec<Column>,
+    #[serde(skip)]
     slots: HashMap<u32, u32>,
     /// By segment, by `local`: the shard's id of the value of the first exposure.
     pub segment_values: Vec<Vec<u32>>,
@@ -138,6 +140,7 @@ pub struct ExperimentState {
     segment_groups: Vec<Vec<u32>>,
     /// Groups in order of appearance.
     pub groups: Vec<Group>,
+    #[serde(skip)]
     group_index: HashMap<GroupKey, u32>,
     /// Histories of rows that were seen in several variants or epochs.
     pub histories: BTreeMap<u32, VariantHistory>,
@@ -187,6 +190,19 @@ impl ExperimentState {
             state.slot_of(ratio.denominator, plan);
         }
         state
+    }
+
+    /// Gives a state that was read back what the configuration says of it, and its indexes.
+    pub fn rebuild(&mut self, definition: Arc<ExperimentDefinition>) {
+        self.definition = definition;
+        self.slots = (0u32..)
+            .zip(&self.columns)
+            .map(|(slot, column)| (column.metric, slot))
+            .collect();
+        self.group_index = (0u32..)
+            .zip(&self.groups)
+            .map(|(index, group)| (group.key, index))
+            .collect();
     }
 
     /// The slot of a metric, a new one at its first outcome; `None` for a ratio's own name.

@@ -6,6 +6,8 @@ use backplane_connector_api::{
     Block as SourceBlock, ConnectorError, PartitionId, PartitionReader, Position, Read, Source,
 };
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::RuntimeError;
 use crate::stream_time::{PartitionClock, PartitionState};
 
@@ -31,6 +33,35 @@ pub struct Partition {
     /// The position after the last record that was read.
     pub position: Position,
     reader: Box<dyn PartitionReader>,
+}
+
+/// How far a partition was read, as it is written down.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PartitionHead {
+    /// The source's name.
+    pub source: String,
+    /// The partition.
+    pub id: PartitionId,
+    /// Its name for people.
+    pub description: String,
+    /// The position after the last record that was read.
+    pub position: Position,
+    /// Its clock.
+    pub clock: PartitionClock,
+    /// Whether it had ended.
+    pub exhausted: bool,
+    /// How many blocks were read.
+    pub blocks: u64,
+}
+
+/// A partition that has ended and is gone.
+struct Ended;
+
+impl PartitionReader for Ended {
+    fn read(&mut self, _max_bytes: usize) -> Result<Read, ConnectorError> {
+        Ok(Read::End)
+    }
 }
 
 /// A block just read.
@@ -72,6 +103,59 @@ impl Input {
     #[must_use]
     pub fn is_bounded(&self) -> bool {
         self.sources.iter().all(|source| source.is_bounded())
+    }
+
+    /// How far each partition was read.
+    #[must_use]
+    pub fn heads(&self) -> Vec<PartitionHead> {
+        let head = |(index, partition): (usize, &Partition)| PartitionHead {
+            source: self.source_name(index).to_owned(),
+            id: partition.id.clone(),
+            description: partition.description.clone(),
+            position: partition.position.clone(),
+            clock: partition.state.clock,
+            exhausted: partition.state.exhausted,
+            blocks: partition.blocks,
+        };
+        self.partitions.iter().enumerate().map(head).collect()
+    }
+
+    /// Opens partitions where they were left, in their order. One that had ended and is gone stays ended.
+    ///
+    /// # Errors
+    /// A source is not there any more, or a partition that had not ended.
+    pub fn restore(&mut self, heads: &[PartitionHead]) -> Result<(), RuntimeError> {
+        for head in heads {
+            let index = self.sources.iter().position(|source| source.name() == head.source);
+            let Some((index, source)) = index.and_then(|index| Some((index, self.sources.get_mut(index)?))) else {
+                return Err(RuntimeError::Configuration(format!(
+                    "the checkpoint has read {} from a source {}, which the configuration has no more; put it back, or start anew with \
+                     --restore none",
+                    head.description, head.source
+                )));
+            };
+            let reader = match source.open(&head.id, Some(&head.position)) {
+                Ok(reader) => reader,
+                // it was read to its end, and somebody has tidied up since
+                Err(_) if head.exhausted => Box::new(Ended),
+                Err(error) => return Err(error.into()),
+            };
+            self.partitions.push(Partition {
+                source: index,
+                description: source.describe(&head.id),
+                id: head.id.clone(),
+                state: PartitionState {
+                    clock: head.clock,
+                    exhausted: false,
+                    live: !source.is_bounded(),
+                    silent_since: None,
+                },
+                blocks: head.blocks,
+                position: head.position.clone(),
+                reader,
+            });
+        }
+        Ok(())
     }
 
     /// The name of a partition's source.

@@ -4,6 +4,7 @@
 //! that the watermark has passed. Between rounds all state is at rest, so an epoch needs no barrier of its own.
 
 mod evaluate;
+mod state;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,6 +35,8 @@ use crate::snapshot::ShardEvaluation;
 use crate::stamp::{LiveLimits, StampCounts, stamp};
 use crate::stream_time::job_watermark;
 use crate::user_queries::UserQueries;
+
+pub use state::Head;
 
 /// Rows of `assignment_counts` and of `metric_stats` of one window.
 type WindowRows = (RecordBatch, RecordBatch);
@@ -76,6 +79,8 @@ pub struct Job {
     evaluations: Evaluations,
     ledger: Option<Box<dyn Ledger>>,
     declared_experiments: Option<RecordBatch>,
+    /// Whether another job goes on from this one's state when it is stopped.
+    is_resumed: bool,
     watermark: i64,
     last_emitted_watermark: i64,
     /// The greatest event time of the stream.
@@ -135,6 +140,7 @@ impl Job {
             evaluations: Evaluations::new(&plan)?,
             ledger: None,
             declared_experiments: None,
+            is_resumed: false,
             watermark: i64::MIN,
             last_emitted_watermark: i64::MIN,
             last_event_time: i64::MIN,
@@ -207,9 +213,11 @@ impl Job {
             }
         };
         // Nothing waits for the watermark at the end of all sources. Elsewhere the lake gets the events that the results have.
-        for block in &self.waiting {
-            self.counters.take_in(block, self.watermark);
-            emit_block(block, self.watermark, &self.plan, &mut self.outlets)?;
+        if !(self.is_resumed && ending == Ending::Stopped) {
+            for block in &self.waiting {
+                self.counters.take_in(block, self.watermark);
+                emit_block(block, self.watermark, &self.plan, &mut self.outlets)?;
+            }
         }
         if ending == Ending::Exhausted {
             self.evaluate_the_end()?;
@@ -391,10 +399,7 @@ impl Job {
             let shared: SharedBlock = Arc::new(block);
             blocks.push(shared);
         }
-        while self.definitions.len() < self.names.experiments.len() {
-            let id = u32::try_from(self.definitions.len()).unwrap_or(u32::MAX);
-            self.definitions.push(self.plan.define(id));
-        }
+        self.define_experiments();
         self.counters.dead_letters += letters.len() as u64;
         if !letters.is_empty() {
             self.outlets

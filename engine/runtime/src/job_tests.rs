@@ -4,6 +4,7 @@ mod hard_cases;
 mod healthy;
 mod looked_at;
 mod planted;
+mod restored;
 mod stream;
 
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -34,13 +34,15 @@ mod risk;
 pub mod shard;
 pub mod snapshot;
 mod stamp;
+mod state;
 mod stream_time;
 mod subjects;
 mod totals;
 mod user_queries;
 
 pub use error::RuntimeError;
-pub use job::{Ending, Job, JobOptions};
+pub use input::PartitionHead;
+pub use job::{Ending, Head, Job, JobOptions};
 pub use ledger::{Ledger, LedgerRows};
 pub use outlets::Outlet;
 pub use progress::{Counters, Observer, Progress};

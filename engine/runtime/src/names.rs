@@ -8,8 +8,10 @@ use hashbrown::HashMap;
 pub const NO_NAME: u32 = u32::MAX;
 
 /// Names in the order in which they were first seen.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
 pub struct Names {
+    /// Built anew when names are read back.
+    #[serde(skip)]
     ids: HashMap<Arc<str>, u32>,
     names: Vec<Arc<str>>,
 }
@@ -25,6 +27,12 @@ impl Names {
         self.names.push(Arc::clone(&shared));
         self.ids.insert(shared, id);
         id
+    }
+
+    /// Builds the index of names that were read back.
+    pub fn rebuild(&mut self) {
+        let ids = (0u32..).zip(&self.names).map(|(id, name)| (Arc::clone(name), id));
+        self.ids = ids.collect();
     }
 
     /// The id of a name that was seen.
@@ -53,7 +61,7 @@ impl Names {
 }
 
 /// The names of a job.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
 pub struct JobNames {
     /// Experiments; the declared ones come first, in order.
     pub experiments: Names,
@@ -61,6 +69,15 @@ pub struct JobNames {
     pub variants: Names,
     /// Metrics; the declared ones come first, in order.
     pub metrics: Names,
+}
+
+impl JobNames {
+    /// Builds the indexes of names that were read back.
+    pub fn rebuild(&mut self) {
+        self.experiments.rebuild();
+        self.variants.rebuild();
+        self.metrics.rebuild();
+    }
 }
 
 #[cfg(test)]

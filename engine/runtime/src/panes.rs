@@ -9,7 +9,7 @@ use crate::recent::{RecentLog, RecentRecord};
 use crate::totals::Accumulator;
 
 /// One (row, metric slot) of a window.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, serde::Serialize, serde::Deserialize)]
 pub struct PaneEntry {
     /// The row of (experiment, subject).
     pub row: u32,
@@ -22,8 +22,10 @@ pub struct PaneEntry {
 }
 
 /// One window.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct Pane {
+    /// Built anew when a window is read back.
+    #[serde(skip)]
     index: HashTable<u32>,
     /// In order of their first outcome.
     pub entries: Vec<PaneEntry>,
@@ -41,6 +43,20 @@ impl Pane {
     pub fn get(&self, row: u32, slot: u32) -> Option<&PaneEntry> {
         let index = self.find(row, slot)?;
         self.entries.get(index as usize)
+    }
+
+    /// Builds the index of a window that was read back.
+    fn rebuild(&mut self) {
+        let entries = &self.entries;
+        let hash_of = |index: &u32| {
+            entries
+                .get(*index as usize)
+                .map_or(0, |entry: &PaneEntry| hash(entry.row, entry.slot))
+        };
+        self.index = HashTable::with_capacity(entries.len());
+        for index in (0u32..).take(entries.len()) {
+            self.index.insert_unique(hash_of(&index), index, hash_of);
+        }
     }
 
     fn find(&self, row: u32, slot: u32) -> Option<u32> {
@@ -92,7 +108,7 @@ pub struct PaneOutcome<'a> {
 }
 
 /// The open windows of one kind in one shard.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct OpenWindows {
     /// By window index.
     pub panes: BTreeMap<i64, Pane>,
@@ -120,6 +136,11 @@ impl OpenWindows {
             entry.last = reference;
         }
         entry.accumulator.fold(fold, outcome.value, outcome.binary, is_last);
+    }
+
+    /// Builds the indexes of windows that were read back.
+    pub fn rebuild(&mut self) {
+        self.panes.values_mut().for_each(Pane::rebuild);
     }
 
     /// Takes everything of a row out of all open windows; its outcomes will be folded anew.

@@ -11,7 +11,7 @@ use crate::totals::{PairTotals, Totals};
 pub type Counts = SmallVec<[i64; 2]>;
 
 /// Whose statistics: a variant of an experiment, all of it or one segment value.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct PartialKey {
     /// The experiment's id.
     pub experiment: u32,
@@ -22,7 +22,7 @@ pub struct PartialKey {
 }
 
 /// Statistics of a metric over the subjects that have an outcome.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
 pub struct MetricPartial {
     /// The statistics.
     pub totals: Totals,
@@ -31,7 +31,7 @@ pub struct MetricPartial {
 }
 
 /// Statistics by metric id, in its order.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
 pub struct MetricPartials(Vec<(u32, MetricPartial)>);
 
 impl MetricPartials {
@@ -75,7 +75,7 @@ impl FromIterator<(u32, MetricPartial)> for MetricPartials {
 }
 
 /// Statistics of a ratio over the subjects that have an outcome of either part.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
 pub struct RatioPartial {
     /// The statistics.
     pub totals: PairTotals,
@@ -84,15 +84,17 @@ pub struct RatioPartial {
 }
 
 /// Statistics of a group.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
 pub struct GroupPartial {
     /// Subjects whose first exposure is in the window.
     pub subjects: i64,
     /// Crossovers whose first exposure is in the window.
     pub crossovers: i64,
     /// By attribution class: subjects at risk.
+    #[serde(with = "crate::state::counts")]
     pub at_risk: Counts,
     /// By attribution class: those whose attribution window has closed.
+    #[serde(with = "crate::state::counts")]
     pub matured: Counts,
     /// By metric id.
     pub metrics: MetricPartials,

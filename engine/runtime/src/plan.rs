@@ -34,7 +34,7 @@ impl CrossoverPolicy {
 }
 
 /// How a subject's outcomes of one metric become one value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Fold {
     /// Their sum; 0 without an outcome.
     Sum,
@@ -77,7 +77,7 @@ impl Fold {
 }
 
 /// The ends to which a folded value is cut.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Caps {
     /// No value is below.
     pub lower: f64,
@@ -355,7 +355,7 @@ pub struct Plan {
 }
 
 /// One experiment, resolved: what every shard needs to know of it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct ExperimentDefinition {
     /// Whether the configuration names it.
     pub declared: bool,

@@ -7,7 +7,7 @@ use backplane_events::EventTime;
 use crate::block::Block;
 
 /// What a job has counted. Every record that leaves the stream without entering a result is in one of these.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Counters {
     /// Lines read, blank ones included.

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 
 /// A settled exposure or outcome.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, serde::Serialize, serde::Deserialize)]
 pub struct RecentRecord {
     /// Event time, microseconds.
     pub time: i64,
@@ -32,7 +32,7 @@ pub struct RecentRecord {
 }
 
 /// The recent records of a shard.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct RecentLog {
     records: VecDeque<RecentRecord>,
     /// The number of the first record in `records`.

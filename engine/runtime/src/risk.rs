@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 /// A count for each window of a kind.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct WindowCounter {
     /// The count of the window before `next`, which every later one starts from.
     running: i64,
@@ -61,7 +61,7 @@ impl WindowCounter {
 }
 
 /// Runs of consecutive window indices. However far apart event times lie, only windows that may count somebody are gone through.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct IndexRuns {
     /// First index to last, disjoint and not adjacent.
     runs: BTreeMap<i64, i64>,

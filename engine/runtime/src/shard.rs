@@ -39,7 +39,7 @@ pub struct Settled {
 }
 
 /// Counts of what a shard has seen.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ShardCounts {
     /// Outcomes whose subject had no exposure before them when the correction horizon had passed.
     pub outcomes_without_exposure: u64,
@@ -48,13 +48,15 @@ pub struct ShardCounts {
 }
 
 /// The state of a shard.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct Shard {
     pub(crate) subjects: SubjectTable,
     pub(crate) rows: Vec<Row>,
     /// By experiment id.
     pub(crate) experiments: Vec<Option<ExperimentState>>,
     pub(crate) recent: RecentLog,
+    /// Taken in anew when a shard is read back.
+    #[serde(skip)]
     pending: Pending,
     /// By window kind.
     pub(crate) open: Vec<OpenWindows>,
@@ -71,6 +73,7 @@ pub struct Shard {
     pub(crate) settled: i64,
     pub(crate) counts: ShardCounts,
     /// References to a subject's recent records, reused.
+    #[serde(skip)]
     pub(crate) scratch: Vec<u64>,
 }
 
@@ -92,6 +95,26 @@ impl Shard {
     pub fn ingest(&mut self, block: &SharedBlock, shard: usize) {
         if let Some(indices) = block.by_subject_shard.get(shard) {
             self.pending.ingest(block, indices.iter().copied());
+        }
+    }
+
+    /// Gives a shard that was read back its indexes, and what the configuration says.
+    pub(crate) fn rebuild(&mut self, definitions: &[Arc<ExperimentDefinition>]) {
+        self.subjects.rebuild();
+        self.segment_values.rebuild();
+        self.open.iter_mut().for_each(OpenWindows::rebuild);
+        for (state, definition) in self.experiments.iter_mut().zip(definitions) {
+            if let Some(state) = state {
+                state.rebuild(Arc::clone(definition));
+            }
+        }
+    }
+
+    /// Takes in what is not settled by `watermark` of a block that was read back.
+    pub(crate) fn ingest_unsettled(&mut self, block: &SharedBlock, shard: usize, watermark: i64) {
+        if let Some(indices) = block.by_subject_shard.get(shard) {
+            let unsettled = indices.iter().copied().filter(|index| block.waits(*index, watermark));
+            self.pending.ingest(block, unsettled);
         }
     }
 

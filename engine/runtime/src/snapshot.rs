@@ -17,7 +17,7 @@ pub struct ShardEvaluation {
 }
 
 /// The part of an experiment that lies in one shard. All counts are to date.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub struct ExperimentSnapshot {
     /// The experiment's id.
     pub experiment: u32,
@@ -30,11 +30,12 @@ pub struct ExperimentSnapshot {
 }
 
 /// A group that changed.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub struct GroupSnapshot {
     /// Which.
     pub key: PartialKey,
     /// First exposures by allocation epoch, crossovers included.
+    #[serde(with = "crate::state::counts")]
     pub first_exposures: Counts,
     /// Subjects analysed in it.
     pub subjects: i64,
@@ -45,7 +46,7 @@ pub struct GroupSnapshot {
 }
 
 /// What was counted of an experiment's records.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct RecordTally {
     /// Exposures, repeated ones included.
     pub exposures: i64,
@@ -68,7 +69,7 @@ impl RecordTally {
 pub const CLOCK_SKEW: i64 = 5 * 60 * 1_000_000;
 
 /// Assigned subjects of a variant.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct AssignedCounts {
     /// All of them.
     pub assigned: i64,
@@ -77,7 +78,7 @@ pub struct AssignedCounts {
 }
 
 /// What changed in a group since the last evaluation.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, serde::Serialize, serde::Deserialize)]
 pub enum Moved {
     /// Nothing.
     #[default]

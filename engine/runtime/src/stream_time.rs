@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::plan::{Boundaries, TimePlan, WindowPlan};
 
 /// The clock of one source partition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct PartitionClock {
     /// Running maximum of event time, `i64::MIN` before the first record.
     pub running_maximum: i64,

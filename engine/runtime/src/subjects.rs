@@ -6,7 +6,7 @@ use hashbrown::HashTable;
 pub const NONE: u32 = u32::MAX;
 
 /// A subject's place in the shard.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, serde::Serialize, serde::Deserialize)]
 pub struct Subject {
     hash: u64,
     key: u64,
@@ -22,8 +22,10 @@ pub struct Subject {
 }
 
 /// All subjects of a shard.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct SubjectTable {
+    /// Built anew when a table is read back.
+    #[serde(skip)]
     index: HashTable<u32>,
     subjects: Vec<Subject>,
     keys: Vec<u8>,
@@ -99,6 +101,22 @@ impl SubjectTable {
             if self.unused_key_bytes > 1 << 20 && self.unused_key_bytes * 2 > self.keys.len() {
                 self.compact_keys();
             }
+        }
+    }
+
+    /// Builds the index of a table that was read back.
+    pub fn rebuild(&mut self) {
+        let mut is_used = vec![true; self.subjects.len()];
+        for slot in &self.free {
+            if let Some(is_used) = is_used.get_mut(*slot as usize) {
+                *is_used = false;
+            }
+        }
+        let subjects = &self.subjects;
+        let hash_of = |slot: &u32| subjects.get(*slot as usize).map_or(0, |subject: &Subject| subject.hash);
+        self.index = HashTable::with_capacity(subjects.len() - self.free.len());
+        for (slot, _) in (0u32..).zip(is_used).filter(|(_, is_used)| *is_used) {
+            self.index.insert_unique(hash_of(&slot), slot, hash_of);
         }
     }
 

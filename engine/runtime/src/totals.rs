@@ -5,7 +5,7 @@ use backplane_stats::{CrossMoments, Moments};
 use crate::plan::{Caps, Fold};
 
 /// One subject's outcomes of one metric, folded so far: 16 bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Accumulator {
     /// Sum, greatest, least or last value, by the metric's fold.
     value: f64,
@@ -86,7 +86,7 @@ pub struct Unit {
 }
 
 /// The statistics of the subjects of a group that have an outcome of a metric. Those without one are added at emission.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Totals {
     /// Of the values (of the sums, for an undeclared metric).
     pub moments: Moments,
@@ -126,10 +126,27 @@ impl Totals {
         self.not_binary += other.not_binary;
     }
 
+    /// Takes from the same totals, built anew, what these do not know exactly any more. Sums stay as they are as long as they are numbers: they
+    /// must not depend on when somebody asked.
+    pub fn correct(&mut self, built: &Totals) {
+        correct_moments(&mut self.moments, &built.moments);
+        if let Some((own, built)) = self.any.as_deref_mut().zip(built.any.as_deref()) {
+            correct_moments(own, built);
+        }
+    }
+
     /// Whether nobody has an outcome.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.moments.count() == 0
+    }
+}
+
+fn correct_moments(own: &mut Moments, built: &Moments) {
+    if !own.is_finite() {
+        *own = *built;
+    } else if let Some((min, max)) = built.min().zip(built.max()) {
+        own.set_extremes(min, max);
     }
 }
 
@@ -147,7 +164,7 @@ fn move_moments(moments: &mut Moments, old: Option<f64>, new: Option<f64>) {
 }
 
 /// The statistics of the units of a ratio that have an outcome of its numerator or denominator.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize)]
 pub struct PairTotals {
     /// Of (numerator, denominator) over subjects where both are present.
     pub moments: CrossMoments,
@@ -190,6 +207,21 @@ impl PairUnit {
 }
 
 impl PairTotals {
+    /// As [`Totals::correct`].
+    pub fn correct(&mut self, built: &PairTotals) {
+        if !(self.moments.x().is_finite() && self.moments.y().is_finite()) {
+            self.moments = built.moments;
+            return;
+        }
+        let (x, y) = (built.moments.x(), built.moments.y());
+        if let Some((min, max)) = x.min().zip(x.max()) {
+            self.moments.set_extremes(min, max);
+        }
+        if let Some((min, max)) = y.min().zip(y.max()) {
+            self.moments.set_extremes_y(min, max);
+        }
+    }
+
     /// Moves by the difference between a subject's old and new contribution.
     pub fn replace(&mut self, old: &PairUnit, new: &PairUnit) {
         match (old.values, new.values) {

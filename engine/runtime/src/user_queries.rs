@@ -61,6 +61,24 @@ impl UserQueries {
         self.queries.is_empty()
     }
 
+    /// The blocks whose events open windows may still need.
+    #[must_use]
+    pub fn kept_blocks(&self) -> Vec<SharedBlock> {
+        self.kept.iter().map(|kept| Arc::clone(&kept.block)).collect()
+    }
+
+    /// The queries have run over every window that became final by then.
+    #[must_use]
+    pub fn settled(&self) -> i64 {
+        self.settled
+    }
+
+    /// Goes on with these blocks.
+    pub fn restore(&mut self, kept: Vec<SharedBlock>, settled: i64) {
+        self.kept = kept.iter().filter_map(TimedBlock::new).collect();
+        self.settled = settled;
+    }
+
     /// Keeps a block for the windows that are not final.
     pub fn keep(&mut self, block: SharedBlock) {
         if self.queries.is_empty() {

@@ -7,7 +7,7 @@ use crate::moments::Moments;
 ///
 /// For a ratio metric x is the numerator and y the denominator. Precision, staleness of extremes and overflow are those of
 /// [`Moments`]; the co-moment is kept as the double-double sum of `(x - shift_x)(y - shift_y)`.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct CrossMoments {
     x: Moments,
     y: Moments,

@@ -9,7 +9,7 @@
 use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub, SubAssign};
 
 /// A number held as `hi + lo`, where `lo` is at most half a unit in the last place of `hi`.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct DoubleDouble {
     /// The number, rounded to `f64`.
     pub hi: f64,

@@ -13,7 +13,7 @@ use crate::double_double::DoubleDouble;
 /// only bounds, until the owner scans its values and calls [`Moments::set_extremes`].
 ///
 /// Squares overflow beyond about 1e150; see [`Moments::is_finite`].
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Moments {
     count: u64,
     shift: f64,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 /// The subject of a finding. Ids are the job's.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct About {
     /// The experiment.
     pub experiment: u32,
@@ -12,7 +12,7 @@ pub struct About {
 }
 
 /// A part of an experiment.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub enum Part {
     /// All of it.
     Whole,

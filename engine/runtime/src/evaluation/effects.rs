@@ -13,7 +13,7 @@ use crate::plan::Plan;
 const TUNING_N: f64 = 5000.0;
 
 /// A metric of an experiment in a treatment, against the control.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct EffectKey {
     /// The metric.
     pub metric: u32,

@@ -59,13 +59,13 @@ pub struct Rules {
 }
 
 /// How one signal stands.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct SignalState {
     onsets: u32,
     open: Option<Open>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 struct Open {
     raised_at: i64,
     severity: Severity,

@@ -22,7 +22,7 @@ const MOST_OTHER_VARIANTS: usize = 100;
 pub type SegmentKey = Option<(u16, Option<Arc<str>>)>;
 
 /// A group of subjects, added up over shards.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
 struct GroupLedger {
     /// By shard, as last heard of.
     parts: [GroupCounts; SHARDS],
@@ -34,8 +34,9 @@ struct GroupLedger {
     is_summed: bool,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 struct GroupCounts {
+    #[serde(with = "crate::state::counts")]
     first_exposures: Counts,
     subjects: i64,
     crossovers: i64,
@@ -55,7 +56,7 @@ impl GroupCounts {
 }
 
 /// A variant of an experiment, declared or seen.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Variant {
     /// The name.
     pub name: Arc<str>,
@@ -78,22 +79,24 @@ impl Variant {
 }
 
 /// First exposures that came while their variant had no share.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, serde::Serialize, serde::Deserialize)]
 struct Strays {
     count: i64,
     last: Option<i64>,
 }
 
 /// An experiment, added up over shards.
-#[derive(Debug)]
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub struct ExperimentLedger {
     /// The experiment's id.
     pub experiment: u32,
     /// Its name.
     pub name: Arc<str>,
-    /// What was declared of it.
+    /// What was declared of it; given anew when a ledger is read back.
+    #[serde(skip)]
     pub plan: ExperimentPlan,
     /// The same, as shards need it.
+    #[serde(skip)]
     pub definition: Arc<ExperimentDefinition>,
     /// Its variants: the declared ones in their order, then others by name.
     pub variants: Vec<Variant>,
@@ -148,6 +151,12 @@ impl ExperimentLedger {
         };
         ledger.list_variants(&JobNames::default());
         ledger
+    }
+
+    /// Gives a ledger that was read back what the configuration says.
+    pub fn rebuild(&mut self, plan: ExperimentPlan, definition: Arc<ExperimentDefinition>) {
+        self.plan = plan;
+        self.definition = definition;
     }
 
     /// Whether equal shares over the variants seen are assumed, because none are declared.

@@ -23,7 +23,7 @@ use crate::error::RuntimeError;
 const DECISION_WITHIN: i64 = 24 * 3_600 * 1_000_000;
 
 /// A look at the results of a metric in two variants.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 struct Look {
     /// Wall-clock time, microseconds.
     time: i64,
@@ -41,7 +41,7 @@ struct Look {
     is_decided: bool,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 struct Decision {
     time: i64,
     experiment: u32,
@@ -49,7 +49,7 @@ struct Decision {
 }
 
 /// What is known of the looks at one effect.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, serde::Serialize, serde::Deserialize)]
 struct Seen {
     looks: i64,
     distinct: i64,
@@ -58,7 +58,7 @@ struct Seen {
 }
 
 /// The looks and decisions so far.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct Looks {
     ids: HashSet<String>,
     decision_ids: HashSet<String>,

@@ -24,6 +24,7 @@ mod traffic;
 mod watched;
 
 use std::collections::{BTreeMap, HashMap};
+use std::io::Write;
 use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
@@ -36,6 +37,7 @@ use crate::ledger::LedgerRows;
 use crate::names::JobNames;
 use crate::plan::{ExperimentDefinition, Plan};
 use crate::snapshot::ShardEvaluation;
+use crate::state::{self, Reader};
 use about::{About, Part};
 use findings::{Findings, with_e_values};
 use hysteresis::{Rules, SignalState, Turn, Verdict};
@@ -57,6 +59,9 @@ const EVALUATIONS_AT_A_TIME: i64 = 64;
 /// So many rows are judged in one batch, about; more bring no further speed.
 const BATCH_ROWS: usize = 16_384;
 
+/// By experiment and evaluation: records beyond the correction horizon.
+type TooLate = BTreeMap<(u32, i64), i64>;
+
 /// The rows that are judged, by table.
 type Judged = BTreeMap<EvaluationTable, JudgedRows>;
 
@@ -77,7 +82,7 @@ pub struct Evaluations {
     /// By experiment.
     watched: BTreeMap<u32, Watched>,
     /// By experiment and evaluation: records beyond the correction horizon that were not handed over yet.
-    too_late: BTreeMap<(u32, i64), i64>,
+    too_late: TooLate,
     /// Rows of [`EvaluationTable::Looks`].
     look_rows: EvaluationRows,
     looks: Looks,
@@ -369,6 +374,69 @@ impl Evaluations {
             rows.add(&watched.ledger, &watched.paths, names, only_changed);
         }
         rows.finish()
+    }
+}
+
+/// What is written down of [`Evaluations`]: those watched, records not handed over, looks, the state of signals by name, the first
+/// evaluation, and how far all is settled and judged.
+type Saved<W, L, T, S> = (W, L, T, S, Option<i64>, i64, i64);
+type ReadBack = Saved<BTreeMap<u32, Watched>, Looks, TooLate, Vec<(String, BTreeMap<About, SignalState>)>>;
+
+impl Evaluations {
+    /// Writes them down. Nothing may wait to be judged.
+    ///
+    /// # Errors
+    /// [`RuntimeError::State`] if the bytes cannot be written.
+    pub fn write(&self, out: &mut dyn Write) -> Result<(), RuntimeError> {
+        if self.waiting_rows() > 0 {
+            return Err(RuntimeError::internal(
+                "evaluations wait to be judged while state is written",
+            ));
+        }
+        let states: Vec<(&str, BTreeMap<&About, &SignalState>)> = SIGNALS
+            .iter()
+            .zip(&self.states)
+            .map(|(query, states)| (query.signal, states.iter().collect()))
+            .collect();
+        let saved: Saved<_, _, _, _> = (
+            &self.watched,
+            &self.looks,
+            &self.too_late,
+            states,
+            self.watched_since,
+            self.settled,
+            self.judged,
+        );
+        state::write(&saved, out)
+    }
+
+    /// Reads them back.
+    ///
+    /// # Errors
+    /// [`RuntimeError::State`] if the bytes are others.
+    pub fn read(&mut self, context: &EvaluationContext<'_>, input: &mut Reader<'_>) -> Result<(), RuntimeError> {
+        let saved: ReadBack = input.read()?;
+        let (watched, looks, too_late, states, watched_since, settled, judged) = saved;
+        self.watched = watched;
+        for (experiment, watched) in &mut self.watched {
+            let index = *experiment as usize;
+            if let Some(definition) = context.definitions.get(index) {
+                let plan = context.plan.experiments.get(index).cloned().unwrap_or_default();
+                watched.ledger.rebuild(plan, Arc::clone(definition));
+            }
+        }
+        self.looks = looks;
+        self.too_late = too_late;
+        for (signal, of_signal) in states {
+            let index = SIGNALS.iter().position(|query| query.signal == signal);
+            if let Some(states) = index.and_then(|index| self.states.get_mut(index)) {
+                *states = of_signal.into_iter().collect();
+            }
+        }
+        self.watched_since = watched_since;
+        self.settled = settled;
+        self.judged = judged;
+        Ok(())
     }
 }
 

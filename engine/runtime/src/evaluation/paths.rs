@@ -12,7 +12,7 @@ use crate::error::RuntimeError;
 use crate::names::JobNames;
 
 /// Where a sequential test stands.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Path {
     /// Logarithm of the e-value, none before the burn-in.
     pub log_e: Option<f64>,
@@ -38,14 +38,14 @@ impl Path {
 }
 
 /// The path of an allocation, with what it was last evaluated on.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
 struct AssignmentPath {
     path: Path,
     evaluated: Evaluated,
 }
 
 /// What the test of an allocation is evaluated on.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
 pub struct Evaluated {
     /// The variants.
     pub variants: Vec<Arc<str>>,
@@ -75,14 +75,14 @@ impl Evaluated {
 }
 
 /// The path of an effect.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
 struct EffectPath {
     path: Path,
     is_binary: Option<bool>,
 }
 
 /// The paths of an experiment.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct Paths {
     assignments: BTreeMap<SegmentKey, AssignmentPath>,
     effects: BTreeMap<EffectKey, EffectPath>,

@@ -8,7 +8,7 @@ pub const HOUR: i64 = 3_600_000_000;
 const GRAIN: i64 = 60_000_000;
 
 /// The exposures of the last two hours of an experiment.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
 pub struct Traffic {
     /// (evaluation, exposures that it was the first to see), oldest first.
     recent: VecDeque<(i64, i64)>,

@@ -14,7 +14,7 @@ use super::traffic::HOUR;
 use crate::snapshot::ExperimentSnapshot;
 
 /// An experiment that is watched.
-#[derive(Debug)]
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub struct Watched {
     /// What is known of it.
     pub ledger: ExperimentLedger,
@@ -24,11 +24,14 @@ pub struct Watched {
     due: BTreeSet<i64>,
     /// By evaluation: records beyond the correction horizon.
     too_late: BTreeMap<i64, i64>,
-    /// What waits to be judged.
+    /// What waits to be judged; nothing does when a state is written down.
+    #[serde(skip)]
     pub rows: EvaluationRows,
     /// For each row of [`EvaluationTable::Assignments`]: its path, and whether that begins anew.
+    #[serde(skip)]
     assignment_paths: Vec<(SegmentKey, bool)>,
     /// For each row of [`EvaluationTable::Effects`]: its path, and whether the metric counts as Binary.
+    #[serde(skip)]
     effect_paths: Vec<(EffectKey, bool)>,
     /// The paths of its sequential tests.
     pub paths: Paths,
