@@ -109,6 +109,12 @@ pub enum FileError {
         /// The file.
         path: PathBuf,
     },
+    /// Give each job a file of its own.
+    #[error("{path} was written to by somebody else while a job was writing to it; give the job a file of its own", path = path.display())]
+    Shared {
+        /// The file.
+        path: PathBuf,
+    },
     /// Put the file back where a pattern finds it.
     #[error("{path} is gone, and no file of the set is the same one under another name", path = path.display())]
     Gone {
@@ -175,7 +181,7 @@ impl FileError {
     pub fn of(self, connector: &str) -> ConnectorError {
         let message = self.to_string();
         match self {
-            Self::Damaged { .. } | Self::Truncated { .. } | Self::Overwritten { .. } => {
+            Self::Damaged { .. } | Self::Truncated { .. } | Self::Overwritten { .. } | Self::Shared { .. } => {
                 ConnectorError::damaged(connector, message)
             }
             Self::BrokenInput { .. } => ConnectorError::Unavailable {

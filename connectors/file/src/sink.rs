@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use backplane_connector_api::{ConnectorError, Effect, Epoch, Output, Sink};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::health::{check_target, folder_of};
 use crate::json::append_rows;
@@ -16,17 +17,29 @@ const IN_MEMORY: usize = 4 << 20;
 
 /// Appends rows of any table or query to a file, one JSON object per line; also the dead-letter file.
 ///
-/// Rows appear when an epoch is prepared, in one piece, and are durable then. [`Sink::recover`] cuts what was prepared after the last epoch
-/// that was decided. The file is made by the first row; its folder must exist.
+/// The rows of an epoch are made durable beside the file, under a name that begins with a dot, and come into it when the epoch is published:
+/// the same bytes at the same place, however often and by whomever. So nothing is ever cut off, and what was never decided is never in it.
+/// The file is made by the first row; its folder must exist. What is no regular file (a pipe, a device) gets its rows when they are
+/// published, and after a crash may miss or repeat an epoch.
 #[derive(Debug)]
 pub struct NdjsonSink {
     name: String,
     path: PathBuf,
     lines: Vec<u8>,
     spilled: Option<File>,
+    /// Rows of an epoch on their way to what is no regular file.
+    in_memory: Option<(Epoch, Lines)>,
 }
 
-/// Where the lines of an epoch are.
+/// The lines of an epoch.
+#[derive(Debug, Default)]
+struct Lines {
+    /// The first of them, where they were too many for the memory.
+    spilled: Option<File>,
+    rest: Vec<u8>,
+}
+
+/// Where the lines of an epoch are to be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Appended {
@@ -35,6 +48,10 @@ struct Appended {
     offset: u64,
     /// Bytes of the epoch.
     length: u64,
+    /// The name of the file, in the same folder, that has these bytes until they are published; none where there are none, or nowhere to keep
+    /// them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    staged: Option<String>,
 }
 
 impl NdjsonSink {
@@ -46,6 +63,7 @@ impl NdjsonSink {
             path: options.path,
             lines: Vec::new(),
             spilled: None,
+            in_memory: None,
         }
     }
 
@@ -63,92 +81,193 @@ impl NdjsonSink {
         Ok(())
     }
 
-    fn append(&mut self) -> Result<Appended, FileError> {
+    /// Puts the rows of the epoch aside.
+    fn stage(&mut self, epoch: Epoch) -> Result<Appended, FileError> {
         let path = self.path.clone();
         let failed = |error| FileError::writing(&path, error);
+        let offset = length_of(&path)?;
+        let mut appended = Appended {
+            path: path.clone(),
+            offset,
+            length: 0,
+            staged: None,
+        };
         if self.lines.is_empty() && self.spilled.is_none() {
-            return Ok(Appended {
-                offset: length_of(&path)?,
-                length: 0,
-                path,
-            });
+            return Ok(appended);
         }
         check_target(&path)?;
-        let is_new = !path.exists();
-        let mut file = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .open(&path)
-            .map_err(failed)?;
-        let metadata = file.metadata().map_err(failed)?;
-        let offset = if metadata.is_file() { metadata.len() } else { 0 };
-        let written = self.write(&mut file, metadata.is_file(), offset);
+        if path.exists() && !path.is_file() {
+            let lines = self.take_lines();
+            appended.length = lines.rest.len() as u64;
+            self.in_memory = Some((epoch, lines));
+            return Ok(appended);
+        }
+        let name = self.staging_prefix() + &Uuid::new_v4().simple().to_string();
+        let staging = folder_of(&path).join(&name);
+        let begins_line = offset == 0 || ends_with_line_feed(&path).map_err(failed)?;
+        let written = self.write(&staging, begins_line);
         match written {
             Ok(length) => {
-                if is_new {
-                    sync_folder(&path).map_err(failed)?;
-                }
-                self.lines.clear();
-                self.spilled = None;
-                Ok(Appended { path, offset, length })
+                self.take_lines();
+                appended.length = length;
+                appended.staged = Some(name);
+                Ok(appended)
             }
             Err(error) => {
-                // half an epoch must not stay; if even that fails, recovery cuts it
-                drop(if is_new {
-                    fs::remove_file(&path)
-                } else {
-                    file.set_len(offset)
-                });
+                // half an epoch must not stay; nobody would ever read it, but it takes room
+                drop(fs::remove_file(&staging));
                 Err(failed(error))
             }
         }
     }
 
-    /// Writes what waits to the end of the file and makes it durable; gives its length.
-    fn write(&mut self, file: &mut File, is_regular: bool, offset: u64) -> io::Result<u64> {
+    fn take_lines(&mut self) -> Lines {
+        Lines {
+            spilled: self.spilled.take(),
+            rest: std::mem::take(&mut self.lines),
+        }
+    }
+
+    /// Writes what waits to a new file and makes it durable; gives its length.
+    fn write(&mut self, staging: &Path, begins_line: bool) -> io::Result<u64> {
+        let mut file = OpenOptions::new().write(true).create_new(true).open(staging)?;
         let mut length = 0;
-        if is_regular && offset > 0 && !ends_with_line_feed(file)? {
+        if !begins_line {
             file.write_all(b"\n")?;
             length += 1;
         }
         if let Some(spilled) = &mut self.spilled {
             spilled.seek(SeekFrom::Start(0))?;
-            length += io::copy(spilled, file)?;
+            length += io::copy(spilled, &mut file)?;
         }
         file.write_all(&self.lines)?;
-        if is_regular {
-            file.sync_all()?;
-        }
+        file.sync_all()?;
+        sync_folder(staging)?;
         Ok(length + self.lines.len() as u64)
     }
 
-    fn cut(&self, committed: &Effect) -> Result<(), FileError> {
-        let committed: Appended = serde_json::from_value(committed.clone()).map_err(|error| FileError::BadEffect {
-            reason: error.to_string(),
-        })?;
-        if committed.path != self.path || !self.path.is_file() {
-            // the configuration names another file now: nothing of the committed epochs is in it
+    /// What the names of rows that wait begin with.
+    fn staging_prefix(&self) -> String {
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        format!(".{name}.epoch-")
+    }
+
+    /// Writes the rows of an epoch to where they belong.
+    fn put(&mut self, epoch: Epoch, appended: &Appended) -> Result<(), FileError> {
+        let failed = |error| FileError::writing(&appended.path, error);
+        if let Some((_, lines)) = self.in_memory.take_if(|(of, _)| *of == epoch) {
+            return lines.append_to(&appended.path).map_err(failed);
+        }
+        let Some(staged) = &appended.staged else { return Ok(()) };
+        let staging = folder_of(&appended.path).join(staged);
+        let end = appended.offset + appended.length;
+        let length = length_of(&appended.path)?;
+        let mut rows = match File::open(&staging) {
+            Ok(rows) => rows,
+            // published already, and by that put away
+            Err(error) if error.kind() == io::ErrorKind::NotFound && length >= end => return Ok(()),
+            Err(error) => return Err(FileError::reading(&staging, error)),
+        };
+        if length < appended.offset {
+            return Err(FileError::Truncated {
+                path: appended.path.clone(),
+                length,
+                position: appended.offset,
+            });
+        }
+        if length < end {
+            let is_new = !appended.path.exists();
+            let mut file = OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .open(&appended.path)
+                .map_err(failed)?;
+            // what is there of them must be theirs: nobody else's rows are written over
+            if !is_beginning(&mut file, appended.offset, length, &mut rows).map_err(failed)? {
+                return Err(FileError::Shared {
+                    path: appended.path.clone(),
+                });
+            }
+            rows.seek(SeekFrom::Start(0)).map_err(failed)?;
+            file.seek(SeekFrom::Start(appended.offset)).map_err(failed)?;
+            io::copy(&mut rows, &mut file).map_err(failed)?;
+            file.sync_all().map_err(failed)?;
+            if is_new {
+                sync_folder(&appended.path).map_err(failed)?;
+            }
+        }
+        // what stays behind is put away by the next recovery
+        drop(fs::remove_file(&staging));
+        Ok(())
+    }
+
+    /// Puts rows away that belong to no decided epoch, and sees whether the rows of the others are there.
+    fn tidy(&self, committed: &Effect) -> Result<(), FileError> {
+        let committed = Appended::of(committed)?;
+        let prefix = self.staging_prefix();
+        for entry in fs::read_dir(folder_of(&self.path)).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let is_committed = committed.staged.as_ref() == Some(&name);
+            if name.starts_with(&prefix) && !is_committed {
+                tracing::info!(path = %entry.path().display(), "removing rows of an epoch that was never decided");
+                drop(fs::remove_file(entry.path()));
+            }
+        }
+        if committed.path != self.path || !self.path.is_file() && committed.offset == 0 {
+            // the configuration names another file now, or nothing was written to it yet
             return Ok(());
         }
-        let end = committed.offset + committed.length;
         let length = length_of(&self.path)?;
-        if length < end {
+        if length < committed.offset {
             return Err(FileError::Truncated {
                 path: self.path.clone(),
                 length,
-                position: end,
+                position: committed.offset,
             });
-        }
-        if length > end {
-            tracing::info!(path = %self.path.display(), bytes = length - end, "removing rows of an epoch that was never decided");
-            let failed = |error| FileError::writing(&self.path, error);
-            let file = OpenOptions::new().write(true).open(&self.path).map_err(failed)?;
-            file.set_len(end).map_err(failed)?;
-            file.sync_all().map_err(failed)?;
         }
         Ok(())
     }
+}
+
+impl Appended {
+    fn of(effect: &Effect) -> Result<Self, FileError> {
+        serde_json::from_value(effect.clone()).map_err(|error| FileError::BadEffect {
+            reason: error.to_string(),
+        })
+    }
+}
+
+impl Lines {
+    fn append_to(mut self, path: &Path) -> io::Result<()> {
+        let mut file = OpenOptions::new().append(true).open(path)?;
+        if let Some(spilled) = &mut self.spilled {
+            spilled.seek(SeekFrom::Start(0))?;
+            io::copy(spilled, &mut file)?;
+        }
+        file.write_all(&self.rest)
+    }
+}
+
+/// Whether a file has from `from` to `to` what `rows` begins with.
+fn is_beginning(file: &mut File, from: u64, to: u64, rows: &mut File) -> io::Result<bool> {
+    file.seek(SeekFrom::Start(from))?;
+    let mut left = to - from;
+    let (mut found, mut wanted) = (vec![0; 1 << 16], vec![0; 1 << 16]);
+    while left > 0 {
+        let step = usize::try_from(left).unwrap_or(usize::MAX).min(found.len());
+        let (Some(found), Some(wanted)) = (found.get_mut(..step), wanted.get_mut(..step)) else {
+            break;
+        };
+        file.read_exact(found)?;
+        rows.read_exact(wanted)?;
+        if found != wanted {
+            return Ok(false);
+        }
+        left -= step as u64;
+    }
+    Ok(true)
 }
 
 /// The length of a file; 0 if there is none.
@@ -161,7 +280,8 @@ fn length_of(path: &Path) -> Result<u64, FileError> {
     }
 }
 
-fn ends_with_line_feed(file: &mut File) -> io::Result<bool> {
+fn ends_with_line_feed(path: &Path) -> io::Result<bool> {
+    let mut file = File::open(path)?;
     let mut last = [0];
     file.seek(SeekFrom::End(-1))?;
     file.read_exact(&mut last)?;
@@ -187,7 +307,7 @@ impl Sink for NdjsonSink {
     }
 
     fn recover(&mut self, committed: &Effect) -> Result<(), ConnectorError> {
-        self.cut(committed).map_err(|error| error.of(&self.name))
+        self.tidy(committed).map_err(|error| error.of(&self.name))
     }
 
     fn accept(&mut self, output: &Output) -> Result<(), ConnectorError> {
@@ -198,29 +318,25 @@ impl Sink for NdjsonSink {
         Ok(())
     }
 
-    fn prepare(&mut self, _epoch: Epoch) -> Result<Effect, ConnectorError> {
-        let appended = self.append().map_err(|error| error.of(&self.name))?;
+    fn prepare(&mut self, epoch: Epoch) -> Result<Effect, ConnectorError> {
+        let appended = self.stage(epoch).map_err(|error| error.of(&self.name))?;
         serde_json::to_value(appended).map_err(|error| ConnectorError::internal(&self.name, error))
     }
 
-    fn publish(&mut self, _epoch: Epoch, _effect: &Effect) -> Result<(), ConnectorError> {
-        Ok(())
+    fn publish(&mut self, epoch: Epoch, effect: &Effect) -> Result<(), ConnectorError> {
+        let published = Appended::of(effect).and_then(|appended| self.put(epoch, &appended));
+        published.map_err(|error| error.of(&self.name))
     }
 
-    fn discard(&mut self, _epoch: Epoch, effect: &Effect) {
-        let Ok(Appended { path, offset, length }) = serde_json::from_value(effect.clone()) else {
-            return;
-        };
-        // where somebody has written after us, or the place cannot be reached any more, the rows stay: recovery would find them
-        let is_at_the_end = length > 0 && length_of(&path).is_ok_and(|end| end == offset + length);
-        if is_at_the_end {
-            let cut = || match offset {
-                0 => fs::remove_file(&path),
-                _ => OpenOptions::new().write(true).open(&path)?.set_len(offset),
-            };
-            if let Err(error) = cut() {
-                tracing::warn!(path = %path.display(), %error, "rows of an epoch that failed are left in the file");
-            }
+    fn discard(&mut self, epoch: Epoch, effect: &Effect) {
+        self.in_memory.take_if(|(of, _)| *of == epoch);
+        if let Ok(Appended {
+            path,
+            staged: Some(staged),
+            ..
+        }) = Appended::of(effect)
+        {
+            drop(fs::remove_file(folder_of(&path).join(staged)));
         }
     }
 }

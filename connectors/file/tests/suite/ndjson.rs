@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use backplane_connector_api::conformance::{self, Visibility, sample};
-use backplane_connector_api::{ConnectorError, Epoch, Output, Sink};
+use backplane_connector_api::{ConnectorError, Effect, Epoch, Output, Sink};
 use backplane_events::Table;
 use backplane_file::{NdjsonOptions, NdjsonSink};
 
@@ -36,7 +36,7 @@ fn the_ndjson_sink_conforms() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("out.ndjson");
     let make = || -> Result<Box<dyn Sink>, ConnectorError> { Ok(Box::new(sink(&path))) };
-    conformance::sink(make, || Ok(counts(&path)), Visibility::AtPrepare).unwrap();
+    conformance::sink(make, || Ok(counts(&path)), Visibility::AtPublish).unwrap();
 }
 
 #[test]
@@ -48,50 +48,85 @@ fn nothing_is_made_before_there_is_a_row() {
     let effect = sink.prepare(Epoch(1)).unwrap();
     sink.publish(Epoch(1), &effect).unwrap();
     sink.accept(&rows(Table::Windows, 0, 2)).unwrap();
+    let effect = sink.prepare(Epoch(2)).unwrap();
     assert!(!path.exists());
-    sink.prepare(Epoch(2)).unwrap();
+    sink.publish(Epoch(2), &effect).unwrap();
     assert_eq!(counts(&path)[&Table::Windows], 2);
+    assert_eq!(
+        fs::read_dir(dir.path()).unwrap().count(),
+        1,
+        "what was put aside is gone"
+    );
 }
 
-#[test]
-fn what_was_prepared_and_never_decided_is_cut_off() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("out.ndjson");
+/// A file with a foreign line, and two epochs of rows that are prepared, the first of them decided.
+fn two_epochs(dir: &Path) -> (PathBuf, Effect) {
+    let path = dir.join("out.ndjson");
     fs::write(&path, "{\"table\":\"looks\"}\n").unwrap();
     let mut first = sink(&path);
-    first.accept(&rows(Table::Windows, 0, 3)).unwrap();
+    first.accept(&rows(Table::Windows, 0, 300)).unwrap();
     let committed = first.prepare(Epoch(1)).unwrap();
-    let published = fs::read(&path).unwrap();
-    first.accept(&rows(Table::Windows, 3, 5)).unwrap();
+    first.accept(&rows(Table::Windows, 300, 5)).unwrap();
     first.prepare(Epoch(2)).unwrap();
-    assert_eq!(counts(&path)[&Table::Windows], 8);
-
-    sink(&path).recover(&committed).unwrap();
-    assert_eq!(fs::read(&path).unwrap(), published);
-    sink(&path).recover(&committed).unwrap();
-    assert_eq!(fs::read(&path).unwrap(), published, "recovering again changes nothing");
+    (path, committed)
 }
 
 #[test]
-fn an_epoch_without_rows_is_a_mark_to_recover_to() {
+fn what_was_never_decided_is_never_in_the_file_and_put_away_at_recovery() {
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("out.ndjson");
-    fs::write(&path, "{\"table\":\"looks\"}\n").unwrap();
-    let mut first = sink(&path);
-    let mark = first.prepare(Epoch(1)).unwrap();
-    first.accept(&rows(Table::Windows, 0, 3)).unwrap();
-    first.prepare(Epoch(2)).unwrap();
-    sink(&path).recover(&mark).unwrap();
-    assert_eq!(fs::read_to_string(&path).unwrap(), "{\"table\":\"looks\"}\n");
+    let (path, committed) = two_epochs(dir.path());
+    assert_eq!(counts(&path), BTreeMap::from([(Table::Looks, 1)]));
+    for _ in 0..2 {
+        let mut again = sink(&path);
+        again.recover(&committed).unwrap();
+        again.publish(Epoch(1), &committed).unwrap();
+        assert_eq!(counts(&path)[&Table::Windows], 300);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+}
+
+#[test]
+fn a_decided_epoch_is_completed_wherever_its_writing_broke_off_and_by_a_revived_process_too() {
+    let whole = {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, committed) = two_epochs(dir.path());
+        sink(&path).publish(Epoch(1), &committed).unwrap();
+        fs::read(&path).unwrap()
+    };
+    for written in [18, 19, 500, whole.len() - 1, whole.len()] {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, committed) = two_epochs(dir.path());
+        let mut zombie = sink(&path);
+        fs::write(&path, &whole[..written]).unwrap();
+        let mut next = sink(&path);
+        next.recover(&committed).unwrap();
+        next.publish(Epoch(1), &committed).unwrap();
+        assert!(fs::read(&path).unwrap() == whole, "{written} bytes were there");
+        next.accept(&rows(Table::Looks, 0, 2)).unwrap();
+        let third = next.prepare(Epoch(2)).unwrap();
+        next.publish(Epoch(2), &third).unwrap();
+        let after = fs::read(&path).unwrap();
+        zombie.publish(Epoch(1), &committed).unwrap();
+        assert!(fs::read(&path).unwrap() == after, "a revived process changes nothing");
+    }
+}
+
+#[test]
+fn rows_of_somebody_else_are_not_written_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, committed) = two_epochs(dir.path());
+    let mut text = fs::read_to_string(&path).unwrap();
+    text.push_str("{\"table\":\"decisions\"}\n");
+    fs::write(&path, &text).unwrap();
+    let message = sink(&path).publish(Epoch(1), &committed).unwrap_err().to_string();
+    assert!(message.contains("was written to by somebody else"), "{message}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), text);
 }
 
 #[test]
 fn a_file_that_lost_committed_rows_is_not_recovered() {
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("out.ndjson");
-    let mut first = sink(&path);
-    first.accept(&rows(Table::Windows, 0, 3)).unwrap();
-    let committed = first.prepare(Epoch(1)).unwrap();
+    let (path, committed) = two_epochs(dir.path());
     fs::write(&path, "").unwrap();
     let message = sink(&path).recover(&committed).unwrap_err().to_string();
     assert!(message.contains("has 0 bytes, fewer than"), "{message}");
@@ -104,7 +139,8 @@ fn a_line_that_somebody_left_unfinished_stays_a_line_of_its_own() {
     fs::write(&path, "{\"table\":\"looks\"}").unwrap();
     let mut sink = sink(&path);
     sink.accept(&rows(Table::Windows, 0, 1)).unwrap();
-    sink.prepare(Epoch(1)).unwrap();
+    let effect = sink.prepare(Epoch(1)).unwrap();
+    sink.publish(Epoch(1), &effect).unwrap();
     assert_eq!(counts(&path), BTreeMap::from([(Table::Looks, 1), (Table::Windows, 1)]));
 }
 
@@ -117,7 +153,8 @@ fn an_epoch_larger_than_memory_should_hold_waits_in_a_file_without_a_name() {
         sink.accept(&rows(Table::Outcomes, turn * 5000, 5000)).unwrap();
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     }
-    sink.prepare(Epoch(1)).unwrap();
+    let effect = sink.prepare(Epoch(1)).unwrap();
+    sink.publish(Epoch(1), &effect).unwrap();
     assert!(fs::metadata(&path).unwrap().len() > 8 << 20);
     let text = fs::read_to_string(&path).unwrap();
     for (number, line) in text.lines().enumerate() {
@@ -146,9 +183,8 @@ fn an_epoch_that_is_given_up_takes_its_rows_with_it() {
     sink.publish(Epoch(1), &first).unwrap();
     sink.accept(&rows(Table::Windows, 2, 3)).unwrap();
     let second = sink.prepare(Epoch(2)).unwrap();
-    assert_eq!(counts(&path)[&Table::Windows], 5);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
     sink.discard(Epoch(2), &second);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     assert_eq!(counts(&path)[&Table::Windows], 2);
-    sink.discard(Epoch(1), &first);
-    assert!(!path.exists(), "a file that only had the rows of that epoch");
 }
