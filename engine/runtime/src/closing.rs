@@ -477,13 +477,13 @@ fn ratio_partials(totals: &[PairTotals], matured: impl Fn(usize) -> i64) -> Vec<
 /// large that the digits of all others went under in its square.
 fn rebuild_stale_groups(state: &mut ExperimentState, rows: &[Row]) {
     rebuild_groups(state, rows, |group| {
-        any_moments(group, |moments| moments.extremes_stale() || !moments.is_finite())
+        any_moments(group, |moments| moments.extremes_stale() || moments.needs_rebuild())
     });
 }
 
-/// Builds the groups anew from their rows whose sums have left the range of a double, and may be within it again.
-pub(crate) fn rebuild_overflown_groups(state: &mut ExperimentState, rows: &[Row]) {
-    rebuild_groups(state, rows, |group| any_moments(group, |moments| !moments.is_finite()));
+/// Builds the groups anew from their rows whose sums outliers have spoilt. At evaluations, which event time alone decides on.
+pub(crate) fn rebuild_spoilt_groups(state: &mut ExperimentState, rows: &[Row]) {
+    rebuild_groups(state, rows, |group| any_moments(group, Moments::needs_rebuild));
 }
 
 fn rebuild_groups(state: &mut ExperimentState, rows: &[Row], is_stale: impl Fn(&Group) -> bool) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::closing::{matured_group, rebuild_overflown_groups};
+use crate::closing::{matured_group, rebuild_spoilt_groups};
 use crate::experiment::{ExperimentState, Group};
 use crate::partial::{Counts, GroupPartial, PartialKey};
 use crate::shard::Shard;
@@ -122,7 +122,7 @@ impl Shard {
             }
             let mut changed = std::mem::take(&mut state.changed_groups);
             changed.sort_unstable();
-            rebuild_overflown_groups(state, &self.rows);
+            rebuild_spoilt_groups(state, &self.rows);
             let changes: Vec<(u32, Moved)> = changed
                 .iter()
                 .filter_map(|group| {

@@ -126,7 +126,7 @@ impl Totals {
         self.not_binary += other.not_binary;
     }
 
-    /// Takes from the same totals, built anew, what these do not know exactly any more. Sums stay as they are as long as they are numbers: they
+    /// Takes from the same totals, built anew, what these do not know exactly any more. Sums stay as they are as long as they are sound: they
     /// must not depend on when somebody asked.
     pub fn correct(&mut self, built: &Totals) {
         correct_moments(&mut self.moments, &built.moments);
@@ -143,7 +143,7 @@ impl Totals {
 }
 
 fn correct_moments(own: &mut Moments, built: &Moments) {
-    if !own.is_finite() {
+    if own.needs_rebuild() {
         *own = *built;
     } else if let Some((min, max)) = built.min().zip(built.max()) {
         own.set_extremes(min, max);
@@ -209,7 +209,7 @@ impl PairUnit {
 impl PairTotals {
     /// As [`Totals::correct`].
     pub fn correct(&mut self, built: &PairTotals) {
-        if !(self.moments.x().is_finite() && self.moments.y().is_finite()) {
+        if self.moments.x().needs_rebuild() || self.moments.y().needs_rebuild() {
             self.moments = built.moments;
             return;
         }

@@ -24,7 +24,14 @@ pub struct Moments {
     min: f64,
     max: f64,
     extremes_stale: bool,
+    /// Whether a value was taken back that outweighed all others.
+    outweighed: bool,
 }
+
+/// A value whose square is so many times the sum of the others' leaves too little of them behind when it is taken back.
+const OUTWEIGHS: f64 = 1e8;
+/// Squares around the shift that are so many times those around the mean say too little about them.
+const FAR: f64 = 1e20;
 
 impl Default for Moments {
     fn default() -> Self {
@@ -47,6 +54,7 @@ impl Moments {
             min: f64::INFINITY,
             max: f64::NEG_INFINITY,
             extremes_stale: false,
+            outweighed: false,
         }
     }
 
@@ -94,10 +102,13 @@ impl Moments {
             return;
         }
         let distance = DoubleDouble::two_difference(value, self.shift);
+        let before = self.squares.hi;
         self.count -= 1;
         self.shifted -= distance;
         self.squares -= distance.square();
-        self.extremes_stale |= (value <= self.min) | (value >= self.max);
+        if (value <= self.min) | (value >= self.max) {
+            self.take_back_extreme(before);
+        }
     }
 
     /// Changes one value that was added before: the same as removing `old` and adding `new`, in one step.
@@ -107,10 +118,13 @@ impl Moments {
         let step = DoubleDouble::two_difference(new, old);
         let old_distance = DoubleDouble::two_difference(old, self.shift);
         let new_distance = DoubleDouble::two_difference(new, self.shift);
+        let before = self.squares.hi;
         self.shifted += step;
         // b² - a² = (b - a)(b + a): one product, and exact where the two nearly cancel
         self.squares += step * (old_distance + new_distance);
-        self.extremes_stale |= ((old <= self.min) & (new > old)) | ((old >= self.max) & (new < old));
+        if ((old <= self.min) & (new > old)) | ((old >= self.max) & (new < old)) {
+            self.take_back_extreme(before);
+        }
         self.min = self.min.min(new);
         self.max = self.max.max(new);
     }
@@ -135,6 +149,7 @@ impl Moments {
         self.min = self.min.min(other.min);
         self.max = self.max.max(other.max);
         self.extremes_stale |= other.extremes_stale;
+        self.outweighed |= other.outweighed;
     }
 
     /// These values and `zeros` more, each of them 0: the subjects that had no outcome.
@@ -226,9 +241,29 @@ impl Moments {
         self.squares.to_f64().is_finite() && self.shifted.square().to_f64().is_finite()
     }
 
+    /// Whether the sums have overflown, or have lost digits that the promised precision needs because values far from all others were
+    /// among them: the owner builds the state anew from its values.
+    #[must_use]
+    pub fn needs_rebuild(&self) -> bool {
+        let is_far = || {
+            // in most cases plain numbers tell already
+            let around_mean = self.squares.hi - self.shifted.hi * self.shifted.hi / self.count as f64;
+            around_mean <= 1e-10 * self.squares.hi
+                && !self.is_constant()
+                && self.squares.hi > FAR * self.m2().unwrap_or(0.0)
+        };
+        self.count > 0 && (self.outweighed || !self.is_finite() || is_far())
+    }
+
+    #[cold]
+    fn take_back_extreme(&mut self, squares_before: f64) {
+        self.extremes_stale = true;
+        self.outweighed |= squares_before > OUTWEIGHS * self.squares.hi.abs();
+    }
+
     /// The state as plain words, for checkpoints and for SQL:
     /// `count, shift, shifted.hi, shifted.lo, squares.hi, squares.lo, min, max, extremes_stale`, where the reals are their bits
-    /// (`f64::to_bits`), the count is itself and the flag is 0 or 1.
+    /// (`f64::to_bits`), the count is itself; the last word is 1 where extremes are stale, and 2 more where a value outweighed all others.
     #[must_use]
     pub fn to_array(&self) -> [u64; Self::WORDS] {
         [
@@ -240,7 +275,7 @@ impl Moments {
             self.squares.lo.to_bits(),
             self.min.to_bits(),
             self.max.to_bits(),
-            u64::from(self.extremes_stale),
+            u64::from(self.extremes_stale) + 2 * u64::from(self.outweighed),
         ]
     }
 
@@ -256,7 +291,7 @@ impl Moments {
             squares_lo,
             min,
             max,
-            extremes_stale,
+            flags,
         ] = words;
         Moments {
             count,
@@ -271,7 +306,8 @@ impl Moments {
             },
             min: f64::from_bits(min),
             max: f64::from_bits(max),
-            extremes_stale: extremes_stale != 0,
+            extremes_stale: flags & 1 != 0,
+            outweighed: flags & 2 != 0,
         }
     }
 
@@ -358,6 +394,31 @@ mod tests {
         );
         moments.remove(1.0);
         assert!(moments.extremes_stale());
+    }
+
+    #[test]
+    fn what_an_outlier_leaves_behind_is_to_be_built_anew() {
+        // taken back after it has outweighed all others
+        let mut late = of(&[1.0, 2.0, 1.7e15, 4.0]);
+        assert!(!late.needs_rebuild());
+        late.remove(1.7e15);
+        assert!(late.needs_rebuild());
+        assert!(Moments::from_array(late.to_array()).needs_rebuild());
+        let mut merged = of(&[3.0]);
+        merged.merge(&late);
+        assert!(merged.needs_rebuild());
+        // it was the first, and distances are still taken from it
+        let mut first = of(&[1.7e15, 1.0, 2.0, 4.0]);
+        first.remove(1.7e15);
+        assert!(first.needs_rebuild());
+        let mut replaced = of(&[1.0, 2.0, 4.0, 1e12]);
+        replaced.replace(1e12, 3.0);
+        assert!(replaced.needs_rebuild());
+        // usual values that come and go
+        let mut usual = of(&[1.0, 2.0, 40.0, 4.0]);
+        usual.remove(40.0);
+        usual.replace(4.0, 0.0);
+        assert!(!usual.needs_rebuild() && !Moments::new().needs_rebuild() && !of(&[7.0, 7.0]).needs_rebuild());
     }
 
     #[test]
