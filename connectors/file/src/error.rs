@@ -140,6 +140,14 @@ pub enum FileError {
         /// What the system said.
         reason: String,
     },
+    /// Feed the same stream again, from its start.
+    #[error(
+        "standard input is another one than before: its first {length} bytes are not those that were read; feed it the same stream from its start, or start without the old position"
+    )]
+    OtherInput {
+        /// How much was compared.
+        length: usize,
+    },
     /// The sink was given rows that it cannot write.
     #[error("rows of {table} cannot be written as JSON: {reason}")]
     NotJson {

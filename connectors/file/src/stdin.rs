@@ -5,6 +5,7 @@ use std::thread;
 
 use backplane_connector_api::{Block, ConnectorError, PartitionId, PartitionReader, Position, Read, Source};
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::FileError;
 use crate::blocks::Blocks;
@@ -13,13 +14,16 @@ use crate::reader::skip;
 
 /// What one read of the input asks for: what a pipe holds.
 const CHUNK: usize = 64 * 1024;
+/// So much of the beginning tells one input from another.
+const HEAD: usize = 4096;
 /// How many chunks are read ahead.
 const AHEAD: usize = 32;
 
 /// Standard input, or any other stream of bytes, as one bounded partition. gzip and Zstandard are recognised by their first bytes.
 ///
 /// A thread of its own does the reading, so that a live pipe that has nothing to say holds nobody up. Opening at a position skips that much
-/// of the input: a restarted job goes on where it was if it is given the same input again.
+/// of the input: a restarted job goes on where it was if it is given the same input again from its start. Positions carry a hash of the
+/// input's beginning, and another input is refused.
 pub struct StdinSource {
     name: String,
     input: Option<Box<dyn io::Read + Send>>,
@@ -69,9 +73,9 @@ impl Source for StdinSource {
             .take()
             .ok_or_else(|| FileError::AlreadyReading.of(&self.name))?;
         let (sender, receiver) = bounded(AHEAD);
-        let offset = at.offset;
+        let from = at.clone();
         let thread = thread::Builder::new().name("stdin".to_owned());
-        let started = thread.spawn(move || read_ahead(input, offset, &sender));
+        let started = thread.spawn(move || read_ahead(input, &from, &sender));
         started.map_err(|error| {
             FileError::BrokenInput {
                 reason: error.to_string(),
@@ -82,6 +86,7 @@ impl Source for StdinSource {
             connector: self.name.clone(),
             receiver,
             blocks: Blocks::at(at),
+            head: Vec::new(),
             end: None,
         }))
     }
@@ -89,13 +94,15 @@ impl Source for StdinSource {
 
 /// What the reading thread sends; nothing comes after the last two.
 enum Chunk {
+    /// The beginning, where it was passed over.
+    Head(Vec<u8>),
     Bytes(Vec<u8>),
     End,
     Failed(FileError),
 }
 
 /// Reads the input to its end, for as long as somebody listens.
-fn read_ahead(mut input: Box<dyn io::Read + Send>, from: u64, sender: &Sender<Chunk>) {
+fn read_ahead(mut input: Box<dyn io::Read + Send>, from: &Position, sender: &Sender<Chunk>) {
     let last = match send_all(&mut input, from, sender) {
         Ok(()) => Chunk::End,
         Err(error) => Chunk::Failed(error),
@@ -104,18 +111,34 @@ fn read_ahead(mut input: Box<dyn io::Read + Send>, from: u64, sender: &Sender<Ch
     drop(sender.send(last));
 }
 
-fn send_all(input: &mut Box<dyn io::Read + Send>, from: u64, sender: &Sender<Chunk>) -> Result<(), FileError> {
+fn send_all(input: &mut Box<dyn io::Read + Send>, from: &Position, sender: &Sender<Chunk>) -> Result<(), FileError> {
     let broken = |error: io::Error| FileError::BrokenInput {
         reason: error.to_string(),
     };
     let input = std::mem::replace(input, Box::new(io::empty()));
     let mut text = decompressed(input).map_err(broken)?;
-    let skipped = skip(text.as_mut(), from).map_err(|(_, error)| broken(error))?;
-    if skipped < from {
+    let mut head = Vec::new();
+    let most = u64::try_from(HEAD).unwrap_or(u64::MAX).min(from.offset);
+    text.by_ref().take(most).read_to_end(&mut head).map_err(broken)?;
+    let skipped = head.len() as u64;
+    let rest = from.offset - skipped;
+    let skipped = match head.len() as u64 == most {
+        true => skipped + skip(text.as_mut(), rest).map_err(|(_, error)| broken(error))?,
+        false => skipped,
+    };
+    if skipped < from.offset {
         return Err(FileError::ShortInput {
             length: skipped,
-            position: from,
+            position: from.offset,
         });
+    }
+    if let Some(known) = &from.detail
+        && *known != detail_of(&head)
+    {
+        return Err(FileError::OtherInput { length: head.len() });
+    }
+    if sender.send(Chunk::Head(head)).is_err() {
+        return Ok(());
     }
     loop {
         // a zeroed buffer for each chunk, because a chunk goes to the other thread as it is
@@ -132,6 +155,11 @@ fn send_all(input: &mut Box<dyn io::Read + Send>, from: u64, sender: &Sender<Chu
     }
 }
 
+/// What a position says of the input's beginning, as far as that was read.
+fn detail_of(head: &[u8]) -> serde_json::Value {
+    serde_json::json!({ "head": { "bytes": head.len(), "xxh3": format!("{:016x}", xxh3_64(head)) } })
+}
+
 /// The text of an input that may be compressed.
 fn decompressed(mut input: Box<dyn io::Read + Send>) -> io::Result<Box<dyn io::Read + Send>> {
     let mut head = Vec::new();
@@ -143,6 +171,8 @@ struct StdinReader {
     connector: String,
     receiver: Receiver<Chunk>,
     blocks: Blocks,
+    /// The beginning of the input, as far as it was read.
+    head: Vec<u8>,
     /// How the input ended, once it has.
     end: Option<Result<(), String>>,
 }
@@ -152,8 +182,15 @@ impl StdinReader {
     fn take(&mut self, max_bytes: usize) {
         while self.end.is_none() && self.blocks.held() < max_bytes {
             match self.receiver.try_recv() {
-                Ok(Chunk::Bytes(bytes)) if self.blocks.held() == 0 => *self.blocks.input() = bytes,
-                Ok(Chunk::Bytes(bytes)) => self.blocks.input().extend_from_slice(&bytes),
+                Ok(Chunk::Head(head)) => self.head = head,
+                Ok(Chunk::Bytes(bytes)) => {
+                    let missing = HEAD.saturating_sub(self.head.len()).min(bytes.len());
+                    self.head.extend(bytes.iter().take(missing));
+                    match self.blocks.held() {
+                        0 => *self.blocks.input() = bytes,
+                        _ => self.blocks.input().extend_from_slice(&bytes),
+                    }
+                }
                 Ok(Chunk::End) => self.end = Some(Ok(())),
                 Ok(Chunk::Failed(error)) => self.end = Some(Err(error.to_string())),
                 Err(TryRecvError::Empty) => break,
@@ -163,10 +200,15 @@ impl StdinReader {
     }
 
     fn block(&mut self) -> Option<Block> {
-        match self.end {
+        let mut block = match self.end {
             Some(Ok(())) => self.blocks.everything(),
             _ => self.blocks.complete_lines(),
+        }?;
+        for position in [&mut block.start, &mut block.end] {
+            let known = usize::try_from(position.offset).map_or(self.head.len(), |offset| offset.min(self.head.len()));
+            position.detail = self.head.get(..known).filter(|head| !head.is_empty()).map(detail_of);
         }
+        Some(block)
     }
 }
 

@@ -59,14 +59,7 @@ fn a_live_pipe_that_is_silent_holds_nobody_up() {
     let Read::Block(block) = next(reader.as_mut()).unwrap() else {
         panic!("the rest is the last line")
     };
-    assert_eq!(
-        block.end,
-        Position {
-            offset: 12,
-            line: 2,
-            detail: None
-        }
-    );
+    assert_eq!((block.end.offset, block.end.line), (12, 2));
     assert!(matches!(next(reader.as_mut()).unwrap(), Read::End));
 }
 
@@ -83,6 +76,40 @@ fn an_input_that_ends_before_the_position_is_refused() {
         message.contains("ended after 6 bytes, before the position 100"),
         "{message}"
     );
+}
+
+#[test]
+fn only_the_same_input_is_gone_on_with() {
+    // positions within the beginning that is compared, and beyond it
+    for (lines, blocks) in [(3, 1), (2_000, 1), (2_000, 9)] {
+        let text = numbered(lines);
+        let mut reader = open(StdinSource::of("stdin", Cursor::new(text.clone())), None);
+        let mut from = Position::default();
+        for _ in 0..blocks {
+            let Read::Block(block) = next(reader.as_mut()).unwrap() else {
+                break;
+            };
+            from = serde_json::from_value(serde_json::to_value(&block.end).unwrap()).unwrap();
+        }
+        let longer = text.clone() + "one more\n";
+        let mut again = open(StdinSource::of("stdin", Cursor::new(longer.clone())), Some(&from));
+        let Read::Block(second) = next(again.as_mut()).unwrap() else {
+            panic!("the rest is there")
+        };
+        assert_eq!((second.start.offset, second.start.line), (from.offset, from.line));
+        let BlockData::Lines(rest) = &second.data else {
+            panic!("lines are lines")
+        };
+        let offset = usize::try_from(from.offset).unwrap();
+        assert_eq!(rest[..], longer.as_bytes()[offset..offset + rest.len()]);
+        let other = text.replace('1', "2");
+        let mut other = open(StdinSource::of("stdin", Cursor::new(other)), Some(&from));
+        let message = next(other.as_mut()).unwrap_err();
+        assert!(
+            message.contains("standard input is another one than before"),
+            "{message}"
+        );
+    }
 }
 
 #[test]
