@@ -54,6 +54,20 @@ impl MetricPartials {
         &mut self.0[place].1
     }
 
+    /// Empty ones of every metric that the others have.
+    fn make_room_for(&mut self, others: &MetricPartials) {
+        let are_same = self
+            .0
+            .iter()
+            .map(|(metric, _)| metric)
+            .eq(others.0.iter().map(|(metric, _)| metric));
+        if !are_same {
+            for (metric, _) in &others.0 {
+                self.get_mut(*metric);
+            }
+        }
+    }
+
     /// In the order of their ids.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &MetricPartial)> {
         self.0.iter().map(|(metric, partial)| (*metric, partial))
@@ -142,8 +156,12 @@ impl GroupPartial {
         self.crossovers += other.crossovers;
         add_up(&mut self.at_risk, &other.at_risk);
         add_up(&mut self.matured, &other.matured);
-        for (metric, partial) in other.metrics.iter() {
-            let own = self.metrics.get_mut(metric);
+        self.metrics.make_room_for(&other.metrics);
+        let mut others = other.metrics.iter().peekable();
+        for (metric, own) in &mut self.metrics.0 {
+            let Some((_, partial)) = others.next_if(|(other, _)| other == metric) else {
+                continue;
+            };
             own.totals.merge(&partial.totals);
             own.matured_with_outcome += partial.matured_with_outcome;
         }

@@ -143,6 +143,9 @@ impl Evaluations {
                 }
             }
         }
+        self.watched
+            .par_iter_mut()
+            .for_each(|(_, watched)| watched.put_in_order());
         for ((experiment, at), count) in std::mem::take(&mut self.too_late) {
             if let Some(watched) = watch(&mut self.watched, context, experiment) {
                 watched.note_too_late(at, count);
@@ -263,11 +266,15 @@ impl Evaluations {
     fn take_rows(&mut self) -> Result<Judged, RuntimeError> {
         let mut judged = Judged::new();
         for table in EvaluationTable::ALL {
+            let taken: Result<Vec<_>, RuntimeError> = self
+                .watched
+                .par_iter_mut()
+                .filter(|(_, watched)| watched.rows.len_of(*table) > 0)
+                .map(|(experiment, watched)| Ok((*experiment, watched.rows.take(*table)?)))
+                .collect();
             let mut rows = JudgedRows::default();
-            for (experiment, watched) in &mut self.watched {
-                if watched.rows.len_of(*table) > 0 {
-                    rows.extend(Some(*experiment), watched.rows.take(*table)?);
-                }
+            for (experiment, taken) in taken? {
+                rows.extend(Some(experiment), taken);
             }
             if self.look_rows.len_of(*table) > 0 {
                 rows.extend(None, self.look_rows.take(*table)?);

@@ -40,11 +40,10 @@ impl Traffic {
     /// Exposures seen in the hour up to an evaluation, and in the hour before that.
     #[must_use]
     pub fn last_hours(&self, at: i64) -> (i64, i64) {
-        let between = |from: i64, to: i64| {
-            let seen = self.recent.iter().filter(|(seen, _)| *seen > from && *seen <= to);
-            seen.map(|(_, count)| count).sum()
-        };
-        (between(at - HOUR, at), between(at - 2 * HOUR, at - HOUR))
+        let until = |instant: i64| self.recent.partition_point(|(seen, _)| *seen <= instant);
+        let (from, middle, to) = (until(at - 2 * HOUR), until(at - HOUR), until(at));
+        let count = |from: usize, to: usize| self.recent.range(from..to).map(|(_, count)| count).sum();
+        (count(middle, to), count(from, middle))
     }
 }
 

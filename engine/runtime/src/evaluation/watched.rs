@@ -18,8 +18,8 @@ use crate::snapshot::ExperimentSnapshot;
 pub struct Watched {
     /// What is known of it.
     pub ledger: ExperimentLedger,
-    /// By evaluation: what shards handed over, by shard.
-    changed: BTreeMap<i64, Vec<(usize, ExperimentSnapshot)>>,
+    /// What shards handed over: (evaluation, shard, what it saw), the first at the end once they are in order.
+    changed: Vec<(i64, usize, ExperimentSnapshot)>,
     /// Evaluations that are due although nothing may have changed.
     due: BTreeSet<i64>,
     /// By evaluation: records beyond the correction horizon.
@@ -43,7 +43,7 @@ impl Watched {
     pub fn new(ledger: ExperimentLedger) -> Self {
         Watched {
             ledger,
-            changed: BTreeMap::new(),
+            changed: Vec::new(),
             due: BTreeSet::new(),
             too_late: BTreeMap::new(),
             rows: EvaluationRows::default(),
@@ -53,9 +53,15 @@ impl Watched {
         }
     }
 
-    /// Takes in what a shard hands over for an evaluation. Shards come in order.
+    /// Takes in what a shard hands over for an evaluation. [`Watched::put_in_order`] is to follow.
     pub fn hand_over(&mut self, at: i64, shard: usize, snapshot: ExperimentSnapshot) {
-        self.changed.entry(at).or_default().push((shard, snapshot));
+        self.changed.push((at, shard, snapshot));
+    }
+
+    /// Puts in order what was handed over: evaluations one after the other, in each the shards.
+    pub fn put_in_order(&mut self) {
+        self.changed
+            .sort_unstable_by_key(|(at, shard, _)| std::cmp::Reverse((*at, *shard)));
     }
 
     /// Has an evaluation happen, whether or not anything changes.
@@ -72,7 +78,7 @@ impl Watched {
     #[must_use]
     pub fn next(&self) -> Option<i64> {
         let next = [
-            self.changed.first_key_value().map(|(at, _)| *at),
+            self.changed.last().map(|(at, _, _)| *at),
             self.due.first().copied(),
             self.too_late.first_key_value().map(|(at, _)| *at),
         ];
@@ -83,7 +89,7 @@ impl Watched {
     pub fn advance(&mut self, context: &EvaluationContext<'_>, since: Option<i64>, until: i64) {
         while let Some(at) = self.next().filter(|at| *at <= until) {
             let mut changes = Changes::default();
-            for (shard, snapshot) in self.changed.remove(&at).unwrap_or_default() {
+            while let Some((_, shard, snapshot)) = self.changed.pop_if(|(of, _, _)| *of == at) {
                 self.ledger.take_in(shard, snapshot, context.names, &mut changes);
             }
             self.due.remove(&at);
