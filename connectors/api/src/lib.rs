@@ -10,6 +10,7 @@
 //! [`memory`] has a source and a sink that hold everything in memory; [`conformance`] is the suite that every connector passes.
 
 pub mod conformance;
+pub mod durable;
 mod error;
 pub mod lines;
 pub mod memory;

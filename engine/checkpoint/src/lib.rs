@@ -10,7 +10,6 @@
 
 mod error;
 pub mod layout;
-mod local;
 mod manifest;
 mod owner;
 mod part;

@@ -80,12 +80,6 @@ impl Lease {
         })
     }
 
-    /// Who holds it.
-    #[must_use]
-    pub fn writer(&self) -> Writer {
-        self.owner.writer
-    }
-
     /// Gives a sign of life, if it is time for one. A failure is of no matter: the next one comes soon.
     ///
     /// # Errors
@@ -95,7 +89,7 @@ impl Lease {
             return Ok(());
         }
         self.last_beat = Instant::now();
-        match store.read_owner() {
+        match store.owner() {
             Ok(Some(other)) if other.writer != self.owner.writer => {
                 return Err(CheckpointError::TakenOver {
                     epoch: store
@@ -120,7 +114,7 @@ impl Lease {
     pub fn release(mut self, store: &CheckpointStore) {
         self.owner.released = true;
         let is_mine = store
-            .read_owner()
+            .owner()
             .is_ok_and(|owner| owner.is_some_and(|owner| owner.writer == self.owner.writer));
         if is_mine && let Err(error) = store.write_owner(&self.owner) {
             tracing::debug!(%error, "the job could not be given up in order");
@@ -187,14 +181,4 @@ fn host() -> String {
                 .ok()
         })
         .unwrap_or_else(|| "an unknown machine".to_owned())
-}
-
-impl CheckpointStore {
-    /// Who runs the job, or ran it last.
-    ///
-    /// # Errors
-    /// The storage failed.
-    pub fn owner(&self) -> Result<Option<Owner>, CheckpointError> {
-        self.read_owner()
-    }
 }

@@ -47,12 +47,6 @@ impl<'a> PartWriter<'a> {
         }
     }
 
-    /// How many bytes were written so far.
-    #[must_use]
-    pub fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
     /// Completes the piece and makes it durable.
     ///
     /// # Errors

@@ -7,56 +7,6 @@ use backplane_connector_api::Epoch;
 use crate::layout;
 use crate::manifest::{EpochRecord, Manifest, Writer};
 
-/// The steps of an epoch, in order. A process that ends between two of them leaves what the next start rolls forward or forgets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Step {
-    /// State parts are being written.
-    State,
-    /// State parts are durable.
-    StateDurable,
-    /// All sinks have prepared.
-    SinksPrepared,
-    /// The manifest is durable.
-    ManifestDurable,
-    /// The epoch is decided.
-    Decided,
-    /// Some sinks have published.
-    SomePublished,
-    /// All sinks have published.
-    Published,
-    /// What no epoch names is gone.
-    Collected,
-}
-
-impl Step {
-    /// Every step.
-    pub const ALL: &'static [Step] = &[
-        Step::State,
-        Step::StateDurable,
-        Step::SinksPrepared,
-        Step::ManifestDurable,
-        Step::Decided,
-        Step::SomePublished,
-        Step::Published,
-        Step::Collected,
-    ];
-
-    /// Its name.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Step::State => "state",
-            Step::StateDurable => "state-durable",
-            Step::SinksPrepared => "sinks-prepared",
-            Step::ManifestDurable => "manifest-durable",
-            Step::Decided => "decided",
-            Step::SomePublished => "some-published",
-            Step::Published => "published",
-            Step::Collected => "collected",
-        }
-    }
-}
-
 /// How an attempt to create an epoch's record ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Attempt {

@@ -6,7 +6,7 @@ use std::path::{Path as LocalPath, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use backplane_connector_api::Epoch;
+use backplane_connector_api::{Epoch, durable};
 use futures::TryStreamExt as _;
 use object_store::buffered::BufWriter;
 use object_store::path::Path;
@@ -17,7 +17,6 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::error::CheckpointError;
 use crate::layout;
-use crate::local;
 use crate::manifest::{EpochRecord, FORMAT, Manifest, ManifestRef, PartRef, Writer};
 use crate::part::{Bytestream, PartReader, PartWriter, hash_of};
 use crate::protocol::{self, Attempt, Verdict};
@@ -32,7 +31,6 @@ pub struct CheckpointStore {
     root: Path,
     /// The same on the local file system, where it is there.
     folder: Option<PathBuf>,
-    job: String,
     runtime: Runtime,
     pub(crate) patience: Patience,
 }
@@ -76,7 +74,7 @@ impl CheckpointStore {
         let folder = folder.canonicalize().map_err(|error| bad(error.to_string()))?;
         let store =
             object_store::local::LocalFileSystem::new_with_prefix(&folder).map_err(|error| bad(error.to_string()))?;
-        Self::with(Arc::new(store), Path::default(), Some(folder), job)
+        Self::with(Arc::new(store), Path::default(), Some(folder))
     }
 
     /// The checkpoints of a job below a path of a store.
@@ -85,15 +83,10 @@ impl CheckpointStore {
     /// The system gives no room for it.
     pub fn remote(store: Arc<dyn ObjectStore>, below: &Path, job: &str) -> Result<Self, CheckpointError> {
         let root = below.clone().join(folder_name(job));
-        Self::with(store, root, None, job)
+        Self::with(store, root, None)
     }
 
-    fn with(
-        store: Arc<dyn ObjectStore>,
-        root: Path,
-        folder: Option<PathBuf>,
-        job: &str,
-    ) -> Result<Self, CheckpointError> {
+    fn with(store: Arc<dyn ObjectStore>, root: Path, folder: Option<PathBuf>) -> Result<Self, CheckpointError> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("checkpoint")
@@ -104,7 +97,6 @@ impl CheckpointStore {
             store,
             root,
             folder,
-            job: job.to_owned(),
             runtime,
             patience: Patience::default(),
         })
@@ -115,12 +107,6 @@ impl CheckpointStore {
     pub fn with_patience(mut self, patience: Patience) -> Self {
         self.patience = patience;
         self
-    }
-
-    /// The job.
-    #[must_use]
-    pub fn job(&self) -> &str {
-        &self.job
     }
 
     /// The job's folder, where it is on the local file system.
@@ -169,7 +155,7 @@ impl CheckpointStore {
 
     pub(crate) fn make_durable(&self, path: &str) -> Result<(), CheckpointError> {
         match &self.folder {
-            Some(folder) => local::sync(folder, path)
+            Some(folder) => durable::sync(folder, [path])
                 .map_err(|error| CheckpointError::storage(format!("writing {path} through to the disk"), error)),
             None => Ok(()),
         }
@@ -428,7 +414,11 @@ impl CheckpointStore {
         Ok(removed)
     }
 
-    pub(crate) fn read_owner(&self) -> Result<Option<crate::Owner>, CheckpointError> {
+    /// Who runs the job, or ran it last.
+    ///
+    /// # Errors
+    /// The storage failed.
+    pub fn owner(&self) -> Result<Option<crate::Owner>, CheckpointError> {
         self.read_json(layout::OWNER)
     }
 
