@@ -120,12 +120,9 @@ fn send_all(input: &mut Box<dyn io::Read + Send>, from: &Position, sender: &Send
     let mut head = Vec::new();
     let most = u64::try_from(HEAD).unwrap_or(u64::MAX).min(from.offset);
     text.by_ref().take(most).read_to_end(&mut head).map_err(broken)?;
-    let skipped = head.len() as u64;
-    let rest = from.offset - skipped;
-    let skipped = match head.len() as u64 == most {
-        true => skipped + skip(text.as_mut(), rest).map_err(|(_, error)| broken(error))?,
-        false => skipped,
-    };
+    let head_length = head.len() as u64;
+    let rest = skip(text.as_mut(), from.offset - head_length).map_err(|(_, error)| broken(error))?;
+    let skipped = head_length + rest;
     if skipped < from.offset {
         return Err(FileError::ShortInput {
             length: skipped,

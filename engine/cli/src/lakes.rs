@@ -110,29 +110,22 @@ async fn rows_of_frame(frame: DataFrame) -> Result<RecordBatch, DataFusionError>
 ///
 /// # Errors
 /// The lake cannot be read.
-pub fn rows_of(url: &StorageUrl, tables: &[Table]) -> Result<Vec<RecordBatch>, CliError> {
+pub fn rows_of<const N: usize>(url: &StorageUrl, tables: [Table; N]) -> Result<[RecordBatch; N], CliError> {
     let of_lake = |error: LakeError| CliError::from(error.of(LAKE));
     runtime()?.block_on(async {
+        let mut rows = tables.map(|table| RecordBatch::new_empty(table.schema()));
         let lake = match Lake::open(&LakeOptions::at(url.as_str())).await {
             Ok(lake) => lake,
-            Err(LakeError::NoFolder { .. } | LakeError::NotALake { .. }) => {
-                return Ok(tables
-                    .iter()
-                    .map(|table| RecordBatch::new_empty(table.schema()))
-                    .collect());
-            }
+            Err(LakeError::NoFolder { .. } | LakeError::NotALake { .. }) => return Ok(rows),
             Err(error) => return Err(of_lake(error)),
         };
         let mut providers = lake.tables().await.map_err(of_lake)?;
         let session = session::lake(Arc::new(RuntimeEnv::default()));
-        let mut rows = Vec::new();
-        for table in tables {
-            let Some(provider) = providers.remove(table) else {
-                rows.push(RecordBatch::new_empty(table.schema()));
-                continue;
-            };
-            let frame = session.read_table(provider).map_err(CliError::internal)?;
-            rows.push(rows_of_frame(frame).await.map_err(CliError::internal)?);
+        for (table, rows) in tables.iter().zip(&mut rows) {
+            if let Some(provider) = providers.remove(table) {
+                let frame = session.read_table(provider).map_err(CliError::internal)?;
+                *rows = rows_of_frame(frame).await.map_err(CliError::internal)?;
+            }
         }
         Ok(rows)
     })
