@@ -246,14 +246,6 @@ impl Block {
             .is_some_and(|flag| flag.load(Ordering::Relaxed))
     }
 
-    /// Whether a record waits for a later watermark.
-    #[must_use]
-    pub fn waits(&self, index: u32, watermark: i64) -> bool {
-        self.records
-            .get(index as usize)
-            .is_some_and(|record| !record.is_settled(watermark))
-    }
-
     /// How many records are not settled by `watermark`.
     #[must_use]
     pub fn unsettled(&self, watermark: i64) -> usize {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use backplane_stats::Moments;
 
-use crate::experiment::{ExperimentState, Group, Row};
+use crate::experiment::{ExperimentState, Row};
+use crate::group::Group;
 use crate::panes::{Pane, PaneEntry};
 use crate::partial::{
     ClosedWindow, Counts, GroupPartial, MetricPartial, MetricPartials, PartialKey, Partials, RatioPartial,
@@ -507,17 +508,14 @@ fn rebuild_groups(state: &mut ExperimentState, rows: &[Row], is_stale: impl Fn(&
     }
     for (index, totals) in stale {
         if let Some(group) = state.groups.get_mut(index as usize) {
-            let [metrics, matured_metrics] = totals.metrics;
-            let [ratios, matured_ratios] = totals.ratios;
-            for (own, built) in [
-                (&mut group.metrics, metrics),
-                (&mut group.matured_metrics, matured_metrics),
-            ] {
-                own.iter_mut().zip(&built).for_each(|(own, built)| own.correct(built));
-            }
-            for (own, built) in [(&mut group.ratios, ratios), (&mut group.matured_ratios, matured_ratios)] {
-                own.iter_mut().zip(&built).for_each(|(own, built)| own.correct(built));
-            }
+            let metrics = group.metrics.iter_mut().chain(&mut group.matured_metrics);
+            metrics
+                .zip(totals.metrics.iter().flatten())
+                .for_each(|(own, built)| own.correct(built));
+            let ratios = group.ratios.iter_mut().chain(&mut group.matured_ratios);
+            ratios
+                .zip(totals.ratios.iter().flatten())
+                .for_each(|(own, built)| own.correct(built));
         }
     }
 }

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use hashbrown::HashSet;
 
-use crate::block::{NO_SLICE, SharedBlock};
+use crate::block::SharedBlock;
 use crate::pending::Pending;
 
 /// The ids of one shard of event ids.
@@ -66,8 +66,9 @@ fn in_partition(id_hash: u128, partition: u32) -> u128 {
 }
 
 impl SeenIds {
-    /// Takes a block's records of id shard `shard` in, in record order, to be judged when their slices are settled.
-    pub fn ingest(&mut self, block: &SharedBlock, shard: usize) {
+    /// Takes a block's records of id shard `shard` in that are not settled by `settled` (`i64::MIN` for a block just read), in record
+    /// order, to be judged when their slices are.
+    pub fn ingest(&mut self, block: &SharedBlock, shard: usize, settled: i64) {
         let Some(indices) = block.by_id_shard.get(shard) else {
             return;
         };
@@ -76,7 +77,7 @@ impl SeenIds {
             let Some(record) = block
                 .records
                 .get(index as usize)
-                .filter(|record| record.slice != NO_SLICE)
+                .filter(|record| !record.is_settled(settled))
             else {
                 return false;
             };
@@ -86,23 +87,7 @@ impl SeenIds {
             }
             is_first
         });
-        self.pending.ingest(block, first_deliveries);
-    }
-
-    /// Takes in what is not judged by `watermark` of a block that was read back.
-    pub fn ingest_unsettled(&mut self, block: &SharedBlock, shard: usize, watermark: i64) {
-        let Some(indices) = block.by_id_shard.get(shard) else {
-            return;
-        };
-        let is_first = |index: &u32| block.waits(*index, watermark) && !block.is_dropped(*index);
-        let first_deliveries: Vec<u32> = indices.iter().copied().filter(is_first).collect();
-        for record in first_deliveries
-            .iter()
-            .filter_map(|index| block.records.get(*index as usize))
-        {
-            self.waiting.insert(in_partition(record.id_hash, block.partition));
-        }
-        self.pending.ingest(block, first_deliveries.into_iter());
+        self.pending.ingest(block, first_deliveries, settled);
     }
 
     /// Judges all slices up to `watermark`: marks second deliveries in their blocks. `horizon` is the correction horizon, `slice_length` the
@@ -198,7 +183,7 @@ mod tests {
     fn dropped(blocks: &[SharedBlock], watermark: i64, horizon: i64) -> Vec<Vec<bool>> {
         let mut shards: Vec<SeenIds> = (0..crate::plan::SHARDS).map(|_| SeenIds::default()).collect();
         for (index, shard) in shards.iter_mut().enumerate() {
-            blocks.iter().for_each(|block| shard.ingest(block, index));
+            blocks.iter().for_each(|block| shard.ingest(block, index, i64::MIN));
             shard.settle(watermark, horizon, 10);
         }
         let flags = |block: &SharedBlock| {

@@ -35,6 +35,26 @@ pub struct Partition {
     reader: Box<dyn PartitionReader>,
 }
 
+impl Partition {
+    /// One that has shown nothing yet.
+    fn new(index: usize, source: &dyn Source, id: PartitionId, reader: Box<dyn PartitionReader>) -> Self {
+        Partition {
+            source: index,
+            description: source.describe(&id),
+            id,
+            state: PartitionState {
+                clock: PartitionClock::default(),
+                exhausted: false,
+                live: !source.is_bounded(),
+                silent_since: None,
+            },
+            blocks: 0,
+            position: Position::default(),
+            reader,
+        }
+    }
+}
+
 /// How far a partition was read, as it is written down.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -140,20 +160,11 @@ impl Input {
                 Err(_) if head.exhausted => Box::new(Ended),
                 Err(error) => return Err(error.into()),
             };
-            self.partitions.push(Partition {
-                source: index,
-                description: source.describe(&head.id),
-                id: head.id.clone(),
-                state: PartitionState {
-                    clock: head.clock,
-                    exhausted: false,
-                    live: !source.is_bounded(),
-                    silent_since: None,
-                },
-                blocks: head.blocks,
-                position: head.position.clone(),
-                reader,
-            });
+            let mut partition = Partition::new(index, source.as_ref(), head.id.clone(), reader);
+            partition.state.clock = head.clock;
+            partition.blocks = head.blocks;
+            partition.position = head.position.clone();
+            self.partitions.push(partition);
         }
         Ok(())
     }
@@ -194,20 +205,7 @@ impl Input {
                     continue;
                 }
                 let reader = source.open(&id, None)?;
-                self.partitions.push(Partition {
-                    source: index,
-                    description: source.describe(&id),
-                    id,
-                    state: PartitionState {
-                        clock: PartitionClock::default(),
-                        exhausted: false,
-                        live: !source.is_bounded(),
-                        silent_since: None,
-                    },
-                    blocks: 0,
-                    position: Position::default(),
-                    reader,
-                });
+                self.partitions.push(Partition::new(index, source.as_ref(), id, reader));
             }
         }
         Ok(())

@@ -3,10 +3,10 @@
 //! A round reads a few blocks, decodes them side by side, stamps them in record order, and moves the shards side by side over every boundary
 //! that the watermark has passed. Between rounds all state is at rest, so an epoch needs no barrier of its own.
 
+mod emissions;
 mod evaluate;
 mod state;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -19,17 +19,16 @@ use rayon::prelude::*;
 use crate::block::{Block, SharedBlock};
 use crate::decoded::{DecodedBlock, decode};
 use crate::dedup::SeenIds;
-use crate::emit::{ActivityByExperiment, Emission, result_rows};
 use crate::error::RuntimeError;
 use crate::evaluation::Evaluations;
 use crate::input::{BLOCK_BYTES, Input, ReadBlock};
 use crate::ledger::Ledger;
 use crate::names::{JobNames, NO_NAME};
 use crate::outlets::{Outlet, Outlets};
-use crate::partial::{ClosedWindow, Partials, merge_into, merge_windows};
+use crate::partial::{ClosedWindow, merge_windows};
 use crate::plan::{Boundaries, ExperimentDefinition, Plan, SHARDS};
 use crate::progress::{Counters, Observer, Progress};
-use crate::records_out::{CUMULATIVE, DeadLetter, dead_letter_rows, emit_block};
+use crate::records_out::{DeadLetter, dead_letter_rows, emit_block};
 use crate::shard::{Settled, Shard, ShardContext};
 use crate::snapshot::ShardEvaluation;
 use crate::stamp::{LiveLimits, StampCounts, stamp};
@@ -37,9 +36,6 @@ use crate::stream_time::job_watermark;
 use crate::user_queries::UserQueries;
 
 pub use state::Head;
-
-/// Rows of `assignment_counts` and of `metric_stats` of one window.
-type WindowRows = (RecordBatch, RecordBatch);
 
 /// How a job runs.
 #[derive(Debug, Clone)]
@@ -422,11 +418,11 @@ impl Job {
         self.pool.install(|| {
             seen.par_iter_mut()
                 .enumerate()
-                .for_each(|(index, seen)| blocks.iter().for_each(|block| seen.ingest(block, index)));
+                .for_each(|(index, seen)| blocks.iter().for_each(|block| seen.ingest(block, index, i64::MIN)));
             shards
                 .par_iter_mut()
                 .enumerate()
-                .for_each(|(index, shard)| blocks.iter().for_each(|block| shard.ingest(block, index)));
+                .for_each(|(index, shard)| blocks.iter().for_each(|block| shard.ingest(block, index, i64::MIN)));
         });
     }
 
@@ -458,118 +454,6 @@ impl Job {
             plan.windows.get(kind).map_or(0, |window| window.end(index))
         });
         (closed, evaluations)
-    }
-
-    /// Emits the rows of windows that became final by `watermark`, and runs the users' queries over them.
-    fn emit_closed(&mut self, closed: Vec<ClosedWindow>, watermark: i64) -> Result<(), RuntimeError> {
-        let mut rows_of_windows = BTreeMap::new();
-        for window in closed {
-            if let Some((counts, statistics)) = self.emit_window(&window, true)?
-                && counts.num_rows() + statistics.num_rows() > 0
-            {
-                rows_of_windows.insert((window.kind, window.index), (counts, statistics));
-            }
-        }
-        if self.queries.is_empty() {
-            return Ok(());
-        }
-        for (query, rows) in self
-            .queries
-            .run_closed(&self.plan, &self.waiting, &rows_of_windows, watermark)?
-        {
-            self.outlets.query_rows(&query, rows)?;
-        }
-        Ok(())
-    }
-
-    /// Emits the rows of a window; gives them back where a query may want them.
-    fn emit_window(&mut self, window: &ClosedWindow, is_final: bool) -> Result<Option<WindowRows>, RuntimeError> {
-        let Some(kind) = self.plan.windows.get(window.kind) else {
-            return Ok(None);
-        };
-        let (name, span) = (kind.name.clone(), (kind.start(window.index), kind.end(window.index)));
-        let activity = ActivityByExperiment::of(&window.partials);
-        let (counts, statistics) = self.rows_of(&name, Some(span), is_final, &window.partials, &activity)?;
-        self.outlets.rows(Table::AssignmentCounts, counts.clone())?;
-        self.outlets.rows(Table::MetricStats, statistics.clone())?;
-        Ok(Some((counts, statistics)))
-    }
-
-    fn rows_of(
-        &mut self,
-        window_name: &str,
-        window: Option<(i64, i64)>,
-        is_final: bool,
-        partials: &Partials,
-        activity: &ActivityByExperiment,
-    ) -> Result<WindowRows, RuntimeError> {
-        self.revision += 1;
-        let emission = Emission {
-            plan: &self.plan,
-            definitions: &self.definitions,
-            names: &self.names,
-            window_name,
-            window,
-            is_final,
-            revision: self.revision,
-            as_of: wall_clock(),
-        };
-        result_rows(&emission, partials, activity)
-    }
-
-    /// Emits the experiments to date, and their matured statistics.
-    fn emit_cumulative(&mut self) -> Result<(), RuntimeError> {
-        let snapshots: Vec<(Partials, Partials)> = {
-            let shards = &mut self.shards;
-            self.pool
-                .install(|| shards.par_iter_mut().map(Shard::snapshot).collect())
-        };
-        let (mut all, mut matured) = (Partials::new(), Partials::new());
-        for (shard_all, shard_matured) in snapshots {
-            merge_into(&mut all, shard_all);
-            merge_into(&mut matured, shard_matured);
-        }
-        let activity = ActivityByExperiment::of(&all);
-        let (counts, statistics) = self.rows_of(CUMULATIVE, None, false, &all, &activity)?;
-        self.outlets.rows(Table::AssignmentCounts, counts.clone())?;
-        self.outlets.rows(Table::MetricStats, statistics.clone())?;
-        if self.outlets.want(Table::MaturedStats) {
-            let (_, statistics) = self.rows_of(CUMULATIVE, None, false, &matured, &activity)?;
-            self.outlets.rows(Table::MaturedStats, statistics)?;
-        }
-        self.emit_paths()?;
-        self.look(counts, statistics)
-    }
-
-    /// In a live job, emits rows that may still change, from time to time, if anything has moved since.
-    fn emit_provisional(&mut self, now: Instant) -> Result<(), RuntimeError> {
-        let is_due = now.saturating_duration_since(self.last_emission) >= self.options.emit_every;
-        if self.input.is_bounded() || !is_due || self.watermark == self.last_emitted_watermark {
-            return Ok(());
-        }
-        self.last_emission = now;
-        self.last_emitted_watermark = self.watermark;
-        self.judge()?;
-        let context = ShardContext {
-            plan: &self.plan,
-            boundaries: &self.boundaries,
-            definitions: &self.definitions,
-            last_evaluation: self.last_evaluation(),
-        };
-        let shards = &mut self.shards;
-        let open: Vec<Vec<ClosedWindow>> = self.pool.install(|| {
-            shards
-                .par_iter_mut()
-                .map(|shard| shard.provisional_windows(&context))
-                .collect()
-        });
-        let plan = &self.plan;
-        for window in merge_windows(open, |kind, index| {
-            plan.windows.get(kind).map_or(0, |window| window.end(index))
-        }) {
-            self.emit_window(&window, false)?;
-        }
-        self.emit_cumulative()
     }
 
     /// Hands over the events of blocks whose records' fate is known.

@@ -15,6 +15,7 @@ mod emit;
 mod error;
 pub mod evaluation;
 mod experiment;
+mod group;
 mod input;
 mod job;
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::block::{NO_SLICE, SharedBlock};
+use crate::block::SharedBlock;
 
 /// Records of one block and one slice, in record order.
 #[derive(Debug)]
@@ -21,13 +21,13 @@ pub struct Pending {
 }
 
 impl Pending {
-    /// Takes some of a block's records in, in record order; those without a slice take part in nothing.
-    pub fn ingest(&mut self, block: &SharedBlock, indices: impl Iterator<Item = u32>) {
+    /// Takes some of a block's records in, in record order: those whose slices are not settled yet.
+    pub fn ingest(&mut self, block: &SharedBlock, indices: impl Iterator<Item = u32>, settled: i64) {
         for index in indices {
             let Some(record) = block
                 .records
                 .get(index as usize)
-                .filter(|record| record.slice != NO_SLICE)
+                .filter(|record| !record.is_settled(settled))
             else {
                 continue;
             };

@@ -91,10 +91,11 @@ impl Shard {
         }
     }
 
-    /// Takes a block's records of shard `shard` in; they wait until their slices are settled.
-    pub fn ingest(&mut self, block: &SharedBlock, shard: usize) {
+    /// Takes a block's records of shard `shard` in that are not settled by `settled` (`i64::MIN` for a block just read); they wait until
+    /// their slices are.
+    pub fn ingest(&mut self, block: &SharedBlock, shard: usize, settled: i64) {
         if let Some(indices) = block.by_subject_shard.get(shard) {
-            self.pending.ingest(block, indices.iter().copied());
+            self.pending.ingest(block, indices.iter().copied(), settled);
         }
     }
 
@@ -107,14 +108,6 @@ impl Shard {
             if let Some(state) = state {
                 state.rebuild(Arc::clone(definition));
             }
-        }
-    }
-
-    /// Takes in what is not settled by `watermark` of a block that was read back.
-    pub(crate) fn ingest_unsettled(&mut self, block: &SharedBlock, shard: usize, watermark: i64) {
-        if let Some(indices) = block.by_subject_shard.get(shard) {
-            let unsettled = indices.iter().copied().filter(|index| block.waits(*index, watermark));
-            self.pending.ingest(block, unsettled);
         }
     }
 

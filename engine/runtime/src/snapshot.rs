@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::closing::{matured_group, rebuild_spoilt_groups};
-use crate::experiment::{ExperimentState, Group};
+use crate::experiment::ExperimentState;
+use crate::group::Group;
 use crate::partial::{Counts, GroupPartial, PartialKey};
 use crate::shard::Shard;
 

@@ -129,9 +129,9 @@ impl Totals {
     /// Takes from the same totals, built anew, what these do not know exactly any more. Sums stay as they are as long as they are sound: they
     /// must not depend on when somebody asked.
     pub fn correct(&mut self, built: &Totals) {
-        correct_moments(&mut self.moments, &built.moments);
+        self.moments.correct(&built.moments);
         if let Some((own, built)) = self.any.as_deref_mut().zip(built.any.as_deref()) {
-            correct_moments(own, built);
+            own.correct(built);
         }
     }
 
@@ -139,14 +139,6 @@ impl Totals {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.moments.count() == 0
-    }
-}
-
-fn correct_moments(own: &mut Moments, built: &Moments) {
-    if own.needs_rebuild() {
-        *own = *built;
-    } else if let Some((min, max)) = built.min().zip(built.max()) {
-        own.set_extremes(min, max);
     }
 }
 
@@ -209,17 +201,7 @@ impl PairUnit {
 impl PairTotals {
     /// As [`Totals::correct`].
     pub fn correct(&mut self, built: &PairTotals) {
-        if self.moments.x().needs_rebuild() || self.moments.y().needs_rebuild() {
-            self.moments = built.moments;
-            return;
-        }
-        let (x, y) = (built.moments.x(), built.moments.y());
-        if let Some((min, max)) = x.min().zip(x.max()) {
-            self.moments.set_extremes(min, max);
-        }
-        if let Some((min, max)) = y.min().zip(y.max()) {
-            self.moments.set_extremes_y(min, max);
-        }
+        self.moments.correct(&built.moments);
     }
 
     /// Moves by the difference between a subject's old and new contribution.

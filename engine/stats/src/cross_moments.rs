@@ -183,6 +183,16 @@ impl CrossMoments {
         self.x.extremes_stale()
     }
 
+    /// As [`Moments::correct`], from the same pairs added up anew.
+    pub fn correct(&mut self, built: &CrossMoments) {
+        if self.x.needs_rebuild() || self.y.needs_rebuild() {
+            *self = *built;
+        } else {
+            self.x.correct(&built.x);
+            self.y.correct(&built.y);
+        }
+    }
+
     /// States the extremes of x, found by a scan of the pairs.
     pub fn set_extremes(&mut self, min: f64, max: f64) {
         self.x.set_extremes(min, max);

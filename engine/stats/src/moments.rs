@@ -255,6 +255,16 @@ impl Moments {
         self.count > 0 && (self.outweighed || !self.is_finite() || is_far())
     }
 
+    /// Takes from the same values, added up anew, what is not known exactly any more: the extremes, and all of it if it
+    /// [needs to be](Moments::needs_rebuild).
+    pub fn correct(&mut self, built: &Moments) {
+        if self.needs_rebuild() {
+            *self = *built;
+        } else if let Some((min, max)) = built.min().zip(built.max()) {
+            self.set_extremes(min, max);
+        }
+    }
+
     #[cold]
     fn take_back_extreme(&mut self, squares_before: f64) {
         self.extremes_stale = true;

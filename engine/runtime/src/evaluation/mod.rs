@@ -13,6 +13,7 @@ mod about;
 mod effects;
 mod findings;
 mod hysteresis;
+mod judged;
 mod judges;
 mod ledger;
 mod looks;
@@ -41,12 +42,13 @@ use crate::state::{self, Reader};
 use about::{About, Part};
 use findings::{Findings, with_e_values};
 use hysteresis::{Rules, SignalState, Turn, Verdict};
+use judged::JudgedRows;
 use judges::Judges;
 use ledger::ExperimentLedger;
 use looks::Looks;
 use message::Evidence;
 use paths::PathRows;
-use rows::{EvaluationRows, JudgedRows};
+use rows::EvaluationRows;
 use traffic::HOUR;
 use watched::Watched;
 
@@ -168,10 +170,9 @@ impl Evaluations {
                 .saturating_add(EVALUATIONS_AT_A_TIME * context.plan.evaluate_every)
                 .min(until);
             let since = self.watched_since;
-            let mut concerned: Vec<&mut Watched> = self.watched.values_mut().collect();
-            concerned
+            self.watched
                 .par_iter_mut()
-                .for_each(|watched| watched.advance(context, since, step));
+                .for_each(|(_, watched)| watched.advance(context, since, step));
             self.settled = step;
             self.looks.release(context, step, &mut self.look_rows);
             if self.waiting_rows() >= BATCH_ROWS {

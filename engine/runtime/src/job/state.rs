@@ -114,8 +114,8 @@ impl Job {
             *seen = input.read::<SeenIds>()?;
             shard.rebuild(&self.definitions);
             for block in &self.waiting {
-                shard.ingest_unsettled(block, index, head.watermark);
-                seen.ingest_unsettled(block, index, head.watermark);
+                shard.ingest(block, index, head.watermark);
+                seen.ingest(block, index, head.watermark);
             }
         }
         self.watermark = head.watermark;
