@@ -17,6 +17,7 @@ pub mod memory;
 pub mod places;
 mod sink;
 mod source;
+pub mod steps;
 
 pub use error::{ConnectorError, Fault};
 pub use sink::{Effect, Epoch, Output, Sink};

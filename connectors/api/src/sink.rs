@@ -47,7 +47,7 @@ pub trait Sink: Send {
     }
 
     /// Removes what epochs after the committed one left in the place, where a reader would see it. Called at most once, before the
-    /// first [`Sink::accept`] of a run that restores; `committed` is the effect of the last epoch that was decided.
+    /// first [`Sink::accept`] of a run that keeps epochs; `committed` is the effect of the last epoch that was decided, null where it has none.
     ///
     /// # Errors
     /// The place is out of reach, or no longer holds what the committed epoch wrote.
@@ -78,5 +78,21 @@ pub trait Sink: Send {
     /// can be done. What is visible of it stays. Not to be called once the epoch was decided and can be published after a restart.
     fn discard(&mut self, epoch: Epoch, effect: &Effect) {
         let _ = (epoch, effect);
+    }
+
+    /// Takes a published epoch out of the place again, because the job goes back to an earlier one; does nothing where it is not there (never
+    /// published, or withdrawn before). Epochs are withdrawn latest first. Its number may come again, with other rows.
+    ///
+    /// # Errors
+    /// The sink cannot take rows back, the place is out of reach, or somebody else has written to it since.
+    fn withdraw(&mut self, epoch: Epoch, effect: &Effect) -> Result<(), ConnectorError> {
+        let _ = effect;
+        Err(ConnectorError::invalid(
+            self.name(),
+            format_args!(
+                "the rows of epoch {} cannot be taken back from a sink of this type; go on from the last epoch, or start anew into another place",
+                epoch.0
+            ),
+        ))
     }
 }

@@ -205,16 +205,20 @@ impl NdjsonSink {
 
     /// Puts rows away that belong to no decided epoch, and sees whether the rows of the others are there.
     fn tidy(&self, committed: &Effect) -> Result<(), FileError> {
-        let committed = Appended::of(committed)?;
+        let committed = match committed {
+            Effect::Null => None,
+            effect => Some(Appended::of(effect)?),
+        };
         let prefix = self.staging_prefix();
         for entry in fs::read_dir(folder_of(&self.path)).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
-            let is_committed = committed.staged.as_ref() == Some(&name);
+            let is_committed = committed.as_ref().and_then(|committed| committed.staged.as_ref()) == Some(&name);
             if name.starts_with(&prefix) && !is_committed {
                 tracing::info!(path = %entry.path().display(), "removing rows of an epoch that was never decided");
                 drop(fs::remove_file(entry.path()));
             }
         }
+        let Some(committed) = committed else { return Ok(()) };
         if committed.path != self.path || !self.path.is_file() && committed.offset == 0 {
             // the configuration names another file now, or nothing was written to it yet
             return Ok(());

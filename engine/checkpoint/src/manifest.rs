@@ -73,6 +73,9 @@ pub struct Manifest {
     pub head: serde_json::Value,
     /// What the sinks have to publish, by name.
     pub effects: BTreeMap<String, Effect>,
+    /// Earlier epochs whose effects the sinks have to take back, the last first: the job has gone back to one before them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub withdrawn: Vec<Epoch>,
 }
 
 impl Manifest {

@@ -1,6 +1,7 @@
 //! Pieces of state: streams of bytes with a hash.
 
 use std::io::{self, Read, Write};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::StreamExt as _;
@@ -24,8 +25,8 @@ pub(crate) fn hash_of(bytes: &[u8]) -> String {
 }
 
 /// Writes a piece of state. It is there once [`PartWriter::finish`] has returned, and never in part under its name.
-pub struct PartWriter<'a> {
-    store: &'a CheckpointStore,
+pub struct PartWriter {
+    store: Arc<CheckpointStore>,
     path: String,
     /// What was not handed over yet.
     buffer: Vec<u8>,
@@ -35,8 +36,8 @@ pub struct PartWriter<'a> {
     bytes: u64,
 }
 
-impl<'a> PartWriter<'a> {
-    pub(crate) fn new(store: &'a CheckpointStore, path: String) -> Self {
+impl PartWriter {
+    pub(crate) fn new(store: Arc<CheckpointStore>, path: String) -> Self {
         PartWriter {
             store,
             path,
@@ -45,6 +46,12 @@ impl<'a> PartWriter<'a> {
             hash: Xxh3::new(),
             bytes: 0,
         }
+    }
+
+    /// How much was written.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// Completes the piece and makes it durable.
@@ -79,7 +86,7 @@ impl<'a> PartWriter<'a> {
     }
 }
 
-impl Write for PartWriter<'_> {
+impl Write for PartWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.hash.update(bytes);
         self.bytes += bytes.len() as u64;

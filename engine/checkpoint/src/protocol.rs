@@ -126,6 +126,7 @@ mod tests {
                 .collect(),
             head: serde_json::Value::Null,
             effects: BTreeMap::new(),
+            withdrawn: Vec::new(),
         }
     }
 

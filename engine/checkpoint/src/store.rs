@@ -203,8 +203,8 @@ impl CheckpointStore {
 
     /// Begins a piece of state.
     #[must_use]
-    pub fn write_part(&self, epoch: Epoch, writer: Writer, name: &str) -> PartWriter<'_> {
-        PartWriter::new(self, layout::part(epoch, writer, name))
+    pub fn write_part(self: &Arc<Self>, epoch: Epoch, writer: Writer, name: &str) -> PartWriter {
+        PartWriter::new(Arc::clone(self), layout::part(epoch, writer, name))
     }
 
     pub(crate) fn upload(&self, path: &str) -> BufWriter {

@@ -25,12 +25,16 @@ const HURRY: Patience = Patience {
     silence: Duration::from_millis(300),
 };
 
-fn over(store: Arc<dyn ObjectStore>) -> CheckpointStore {
+fn over(store: Arc<dyn ObjectStore>) -> Arc<CheckpointStore> {
     let store = CheckpointStore::remote(store, &Path::from("checkpoints"), "a job").unwrap();
-    store.with_patience(HURRY)
+    Arc::new(store.with_patience(HURRY))
 }
 
-fn write(store: &CheckpointStore, epoch: u64, writer: Writer, text: &[u8]) -> Result<PartRef, CheckpointError> {
+fn local(dir: &tempfile::TempDir, job: &str) -> Arc<CheckpointStore> {
+    Arc::new(CheckpointStore::local(dir.path(), job).unwrap().with_patience(HURRY))
+}
+
+fn write(store: &Arc<CheckpointStore>, epoch: u64, writer: Writer, text: &[u8]) -> Result<PartRef, CheckpointError> {
     let mut part = store.write_part(Epoch(epoch), writer, "changes");
     part.write_all(text).unwrap();
     part.finish()
@@ -38,7 +42,7 @@ fn write(store: &CheckpointStore, epoch: u64, writer: Writer, text: &[u8]) -> Re
 
 /// Prepares and decides an epoch whose state are these parts and one more.
 fn commit(
-    store: &CheckpointStore,
+    store: &Arc<CheckpointStore>,
     epoch: u64,
     writer: Writer,
     parts: &mut Vec<PartRef>,
@@ -61,6 +65,7 @@ fn commit(
         changes: parts.clone(),
         head: json!({ "positions": [epoch * 10] }),
         effects: BTreeMap::from([("sink".to_owned(), json!({ "offset": epoch }))]),
+        withdrawn: Vec::new(),
     };
     let record = EpochRecord {
         epoch: Epoch(epoch),
@@ -71,7 +76,7 @@ fn commit(
     Ok(manifest)
 }
 
-fn text_of(store: &CheckpointStore, part: &PartRef) -> String {
+fn text_of(store: &Arc<CheckpointStore>, part: &PartRef) -> String {
     let mut text = String::new();
     store.read_part(part).unwrap().read_to_string(&mut text).unwrap();
     text
@@ -80,8 +85,7 @@ fn text_of(store: &CheckpointStore, part: &PartRef) -> String {
 #[test]
 fn what_is_decided_is_read_back_on_every_kind_of_store() {
     let dir = tempfile::tempdir().unwrap();
-    let local = CheckpointStore::local(dir.path(), "a job").unwrap();
-    for store in [local, over(Arc::new(InMemory::new()))] {
+    for store in [local(&dir, "a job"), over(Arc::new(InMemory::new()))] {
         let writer = Writer::new();
         let mut parts = Vec::new();
         let first = commit(&store, 1, writer, &mut parts).unwrap();
@@ -105,8 +109,7 @@ fn what_is_decided_is_read_back_on_every_kind_of_store() {
 #[test]
 fn long_pieces_are_written_and_read_bit_by_bit() {
     let dir = tempfile::tempdir().unwrap();
-    let local = CheckpointStore::local(dir.path(), "job").unwrap();
-    for store in [local, over(Arc::new(InMemory::new()))] {
+    for store in [local(&dir, "job"), over(Arc::new(InMemory::new()))] {
         let mut part = store.write_part(Epoch(1), Writer::new(), "base");
         let block: Vec<u8> = (0..=255).cycle().take(1_000_003).collect();
         for _ in 0..30 {
@@ -160,7 +163,7 @@ fn garbage_is_what_no_kept_epoch_names() {
 #[test]
 fn damage_is_found_and_the_last_whole_epoch_named() {
     let dir = tempfile::tempdir().unwrap();
-    let store = CheckpointStore::local(dir.path(), "job").unwrap();
+    let store = local(&dir, "job");
     let writer = Writer::new();
     let mut parts = Vec::new();
     commit(&store, 1, writer, &mut parts).unwrap();
@@ -193,7 +196,7 @@ fn damage_is_found_and_the_last_whole_epoch_named() {
 }
 
 /// Two epochs and a collection of garbage.
-fn some_epochs(store: &CheckpointStore) -> Result<(), CheckpointError> {
+fn some_epochs(store: &Arc<CheckpointStore>) -> Result<(), CheckpointError> {
     let writer = Writer::new();
     let mut parts = Vec::new();
     let first = commit(store, 1, writer, &mut parts)?;
@@ -239,10 +242,10 @@ fn whatever_call_fails_decided_epochs_are_whole_and_none_is_decided_twice() {
 #[test]
 fn a_second_instance_is_refused_while_the_first_lives_and_takes_over_when_it_is_silent() {
     let dir = tempfile::tempdir().unwrap();
-    let folder = || CheckpointStore::local(dir.path(), "job").unwrap().with_patience(HURRY);
+    let folder = || local(&dir, "job");
     let memory = Arc::new(InMemory::new());
     let remote = || over(Arc::clone(&memory) as _);
-    let stores: [&dyn Fn() -> CheckpointStore; 2] = [&folder, &remote];
+    let stores: [&dyn Fn() -> Arc<CheckpointStore>; 2] = [&folder, &remote];
     for make in stores {
         let (one, other) = (make(), make());
         let mut lease = Lease::take(&one, Writer::new()).unwrap();
@@ -276,7 +279,7 @@ fn a_second_instance_is_refused_while_the_first_lives_and_takes_over_when_it_is_
 fn jobs_of_any_name_keep_apart() {
     let dir = tempfile::tempdir().unwrap();
     for (index, job) in ["a/b", "a_2fb", "..", ".", "é", "a b", "A", ""].into_iter().enumerate() {
-        let store = CheckpointStore::local(dir.path(), job).unwrap();
+        let store = local(&dir, job);
         assert!(store.epochs().unwrap().is_empty(), "{job:?} shares a folder");
         commit(&store, index as u64 + 1, Writer::new(), &mut Vec::new()).unwrap();
         assert!(store.folder().unwrap().starts_with(dir.path().canonicalize().unwrap()));

@@ -73,7 +73,7 @@ pub fn assemble(loaded: &Loaded, manner: Manner, terminal: &Terminal) -> Result<
     let ledger = LakeLedger::of_config(config);
     let mut job = Job::new(plan, queries, sources, outlets, options)?.with_ledger(Box::new(ledger));
     for (table, rows) in declared {
-        job.declare(table, rows)?;
+        job.declare(table, rows, true)?;
     }
     Ok(Assembled {
         job,

@@ -180,6 +180,7 @@ mod tests {
             rows: 11,
             memory: 24_536_678,
             waiting_records: 5,
+            records_before: 0,
             elapsed: Duration::from_secs(3),
             bounded,
         }

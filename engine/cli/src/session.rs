@@ -47,6 +47,6 @@ pub fn outcome(summary: &Summary, strict: bool) -> Outcome {
     match summary.ending {
         Ending::Stopped => Outcome::Interrupted,
         Ending::Exhausted if strict && summary.progress.counters.dead_letters > 0 => Outcome::DeadLettered,
-        Ending::Exhausted => Outcome::Done,
+        Ending::Exhausted | Ending::NothingNew => Outcome::Done,
     }
 }

@@ -31,23 +31,35 @@ impl Summary {
     pub fn lines(&self) -> Vec<String> {
         let counters = &self.progress.counters;
         let seconds = self.progress.elapsed.as_secs_f64().max(1e-9);
-        let per_second = (counters.records as f64 / seconds) as u64;
+        let records = counters.records.saturating_sub(self.progress.records_before);
+        let per_second = (records as f64 / seconds) as u64;
         let ended = match self.ending {
             Ending::Exhausted => "done",
             Ending::Stopped => "stopped",
+            Ending::NothingNew => {
+                return vec![
+                    "nothing new: an earlier run has read every source to its end, and its results stand".to_owned(),
+                ];
+            }
         };
         let mut lines = vec![format!(
             "{ended}: {} in {}, {} a second",
-            counted(counters.records, "record"),
+            counted(records, "record"),
             duration(self.progress.elapsed),
             grouped(per_second)
         )];
+        if self.progress.records_before > 0 {
+            lines.push(format!(
+                "with those of earlier runs: {}",
+                counted(counters.records, "record")
+            ));
+        }
         lines.push(format!(
             "{} with {}; {}",
             counted(self.experiments as u64, "experiment"),
             counted(self.progress.subjects as u64, "subject"),
             match self.ending {
-                Ending::Exhausted => format!(
+                Ending::Exhausted | Ending::NothingNew => format!(
                     "{} closed, all results final",
                     counted(self.counts.windows.len() as u64, "window")
                 ),
@@ -151,6 +163,7 @@ mod tests {
             rows: 70_000,
             memory: 1,
             waiting_records: 0,
+            records_before: 0,
             elapsed: Duration::from_millis(2_000),
             bounded: true,
         };

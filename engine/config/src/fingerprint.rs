@@ -15,15 +15,21 @@ use crate::Config;
 pub struct Fingerprint(BTreeMap<String, String>);
 
 impl Fingerprint {
+    /// The hashes by part.
+    #[must_use]
+    pub fn parts(&self) -> &BTreeMap<String, String> {
+        &self.0
+    }
+
     /// The names of the parts that differ, in order; a part that only one of the two knows differs.
     #[must_use]
-    pub fn changed_since<'a>(&'a self, earlier: &'a Fingerprint) -> Vec<&'a str> {
+    pub fn changed_since<'a>(&'a self, earlier: &'a BTreeMap<String, String>) -> Vec<&'a str> {
         let names = self
             .0
             .keys()
-            .chain(earlier.0.keys().filter(|name| !self.0.contains_key(*name)));
+            .chain(earlier.keys().filter(|name| !self.0.contains_key(*name)));
         let mut changed: Vec<&str> = names
-            .filter(|name| self.0.get(*name) != earlier.0.get(*name))
+            .filter(|name| self.0.get(*name) != earlier.get(*name))
             .map(String::as_str)
             .collect();
         changed.sort_unstable();
@@ -32,26 +38,26 @@ impl Fingerprint {
 }
 
 impl Config {
-    /// The fingerprint, with the parts `metrics`, `experiments`, `time`, `crossovers`, `windows`, `signals` (with `evaluateEvery`) and
-    /// `queries`.
+    /// The fingerprint, with the parts `metrics`, `experiments`, `time` (what of it is event time), `crossovers`, `windows`,
+    /// `evaluateEvery` and `signals`.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
         let engine = &self.engine;
         Fingerprint(BTreeMap::from([
             part("metrics", &self.metrics),
             part("experiments", &self.experiments),
-            part("time", &engine.time),
+            part(
+                "time",
+                &(
+                    engine.time.max_out_of_orderness,
+                    engine.time.allowed_lateness,
+                    engine.time.correction_horizon,
+                ),
+            ),
             part("crossovers", &engine.crossovers),
             part("windows", &engine.windows),
-            part("signals", &(&engine.signals, engine.evaluate_every)),
-            part(
-                "queries",
-                &engine
-                    .queries
-                    .iter()
-                    .map(|query| (&query.name, &query.window, &query.sql))
-                    .collect::<Vec<_>>(),
-            ),
+            part("evaluateEvery", &engine.evaluate_every),
+            part("signals", &engine.signals),
         ]))
     }
 }
@@ -79,7 +85,7 @@ mod tests {
             .windows
             .push(Window::tumble("hourly", Micros::from_hours(1)));
         assert_eq!(
-            after.fingerprint().changed_since(&before.fingerprint()),
+            after.fingerprint().changed_since(before.fingerprint().parts()),
             ["metrics", "windows"]
         );
     }

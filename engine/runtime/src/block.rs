@@ -58,8 +58,6 @@ pub struct EventColumns {
     pub batch: RecordBatch,
     /// `event_id`.
     pub event_id: StringArray,
-    /// `event_time`.
-    pub event_time: TimestampMicrosecondArray,
     /// `subject_id`, where the type has it.
     pub subject_id: Option<StringArray>,
     /// `tenant_id`, where the type has it.
@@ -154,33 +152,43 @@ impl Block {
             }
         }
         let readers = RowReaders::new(&columns)?;
-        let mut block = Block {
-            partition,
-            sequence,
-            records: Vec::with_capacity(order.len()),
-            by_subject_shard: Default::default(),
-            by_id_shard: Default::default(),
-            dropped: Box::default(),
-            late: Vec::new(),
-            last_slice: NO_SLICE,
-            columns: [const { None }; 5],
-        };
+        let mut records = Vec::with_capacity(order.len());
         for (event_type, row) in order {
-            let meta = readers.read(event_type, row)?;
-            let index = u32::try_from(block.records.len()).unwrap_or(u32::MAX);
-            if let Some(list) = block.by_id_shard.get_mut(shard_of(meta.id_hash as u64)) {
+            records.push(readers.read(event_type, row)?);
+        }
+        Ok(Block::assemble(partition, sequence, columns, records))
+    }
+
+    /// A block of these records, in record order.
+    #[must_use]
+    pub fn assemble(
+        partition: u32,
+        sequence: u64,
+        columns: [Option<EventColumns>; 5],
+        records: Vec<RecordMeta>,
+    ) -> Block {
+        let (mut by_subject_shard, mut by_id_shard) = ([const { Vec::new() }; SHARDS], [const { Vec::new() }; SHARDS]);
+        for (index, record) in (0u32..).zip(&records) {
+            if let Some(list) = by_id_shard.get_mut(shard_of(record.id_hash as u64)) {
                 list.push(index);
             }
-            if matters_to_subjects(event_type)
-                && let Some(list) = block.by_subject_shard.get_mut(shard_of(meta.subject_hash))
+            if matters_to_subjects(record.event_type)
+                && let Some(list) = by_subject_shard.get_mut(shard_of(record.subject_hash))
             {
                 list.push(index);
             }
-            block.records.push(meta);
         }
-        block.dropped = (0..block.records.len()).map(|_| AtomicBool::new(false)).collect();
-        block.columns = columns;
-        Ok(block)
+        Block {
+            partition,
+            sequence,
+            columns,
+            dropped: records.iter().map(|_| AtomicBool::new(false)).collect(),
+            records,
+            by_subject_shard,
+            by_id_shard,
+            late: Vec::new(),
+            last_slice: NO_SLICE,
+        }
     }
 
     /// Replaces the block's own dictionary keys by the job's ids.
@@ -203,6 +211,12 @@ impl Block {
             record.name = lookup(&maps.name, record.name);
             record.other = lookup(&maps.other, record.other);
         }
+    }
+
+    /// Its partition and number, by which it is known.
+    #[must_use]
+    pub fn key(&self) -> (u32, u64) {
+        (self.partition, self.sequence)
     }
 
     /// The columns of a record's type.
@@ -285,7 +299,9 @@ impl Block {
 /// A block after stamping, shared by the shards.
 pub type SharedBlock = Arc<Block>;
 
-fn matters_to_subjects(event_type: EventType) -> bool {
+/// Whether events of a type go to the shards of subjects.
+#[must_use]
+pub fn matters_to_subjects(event_type: EventType) -> bool {
     matches!(
         event_type,
         EventType::Exposure | EventType::Assignment | EventType::Outcome
@@ -341,7 +357,11 @@ fn dictionary<'a>(batch: &'a RecordBatch, column: &str) -> Option<&'a Dictionary
 }
 
 impl EventColumns {
-    fn new(batch: RecordBatch) -> Result<EventColumns, RuntimeError> {
+    /// The columns of a batch, which has all of its table or at least the event ids.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Internal`] if it has no event ids.
+    pub fn new(batch: RecordBatch) -> Result<EventColumns, RuntimeError> {
         let text = |name: &str| {
             batch
                 .column_by_name(name)
@@ -349,14 +369,8 @@ impl EventColumns {
                 .cloned()
         };
         let event_id = text("event_id").ok_or_else(|| wrong_schema("event_id"))?;
-        let event_time = batch
-            .column_by_name("event_time")
-            .and_then(|column: &ArrayRef| column.as_any().downcast_ref::<TimestampMicrosecondArray>())
-            .cloned()
-            .ok_or_else(|| wrong_schema("event_time"))?;
         Ok(EventColumns {
             event_id,
-            event_time,
             subject_id: text("subject_id"),
             tenant_id: text("tenant_id"),
             subject_type: text("subject_type"),
@@ -379,6 +393,7 @@ struct RowReaders<'a> {
 
 struct RowReader<'a> {
     columns: &'a EventColumns,
+    event_time: &'a TimestampMicrosecondArray,
     experiment: Option<&'a DictionaryArray<Int32Type>>,
     name: Option<&'a DictionaryArray<Int32Type>>,
     other: Option<&'a DictionaryArray<Int32Type>>,
@@ -416,8 +431,13 @@ impl<'a> RowReaders<'a> {
             if dictionary(batch, "experiment").is_none() {
                 return Err(wrong_schema("experiment"));
             }
+            let event_time = batch
+                .column_by_name("event_time")
+                .and_then(|column: &ArrayRef| column.as_any().downcast_ref::<TimestampMicrosecondArray>())
+                .ok_or_else(|| wrong_schema("event_time"))?;
             *place = Some(RowReader {
                 columns,
+                event_time,
                 experiment: dictionary(batch, "experiment"),
                 name: dictionary(batch, name_column),
                 other: if is_outcome { dictionary(batch, "variant") } else { None },
@@ -450,7 +470,7 @@ impl RowReader<'_> {
         RecordMeta {
             id_hash,
             subject_hash,
-            time: self.columns.event_time.value(at),
+            time: self.event_time.value(at),
             slice: NO_SLICE,
             value: self.value.map_or(0.0, |values| values.value(at)),
             experiment: key_at(self.experiment, at),

@@ -90,6 +90,12 @@ impl SeenIds {
         self.pending.ingest(block, first_deliveries, settled);
     }
 
+    /// Lets go of what waits.
+    pub(crate) fn forget_waiting(&mut self) {
+        self.pending = Pending::default();
+        self.waiting.clear();
+    }
+
     /// Judges all slices up to `watermark`: marks second deliveries in their blocks. `horizon` is the correction horizon, `slice_length` the
     /// greatest length of a slice, both in microseconds.
     pub fn settle(&mut self, watermark: i64, horizon: i64, slice_length: i64) {

@@ -1,5 +1,6 @@
 //! What can go wrong in a job.
 
+use backplane_checkpoint::CheckpointError;
 use backplane_connector_api::{ConnectorError, Fault};
 use backplane_queries::QueryError;
 
@@ -9,6 +10,9 @@ pub enum RuntimeError {
     /// A source or sink failed.
     #[error(transparent)]
     Connector(#[from] ConnectorError),
+    /// An epoch could not be committed, or none be gone on from.
+    #[error(transparent)]
+    Checkpoint(CheckpointError),
     /// The configuration asks for what the job cannot do.
     #[error("{0}")]
     Configuration(String),
@@ -59,6 +63,7 @@ impl RuntimeError {
     pub fn fault(&self) -> Fault {
         match self {
             Self::Connector(error) => error.fault(),
+            Self::Checkpoint(error) => error.fault(),
             Self::Configuration(_) | Self::Query { .. } => Fault::User,
             Self::State { .. } => Fault::Outside,
             Self::Internal { .. } => Fault::Ours,

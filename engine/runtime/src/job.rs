@@ -1,12 +1,15 @@
 //! The job: rounds of read, decode, stamp, settle, emit.
 //!
 //! A round reads a few blocks, decodes them side by side, stamps them in record order, and moves the shards side by side over every boundary
-//! that the watermark has passed. Between rounds all state is at rest, so an epoch needs no barrier of its own.
+//! that the watermark has passed. Between rounds all state is at rest, so the barrier of an epoch is a moment between two rounds.
 
 mod emissions;
+mod ending;
 mod evaluate;
+mod restore;
 mod state;
 
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -19,6 +22,7 @@ use rayon::prelude::*;
 use crate::block::{Block, SharedBlock};
 use crate::decoded::{DecodedBlock, decode};
 use crate::dedup::SeenIds;
+use crate::epochs::{Barrier, BarrierState, Epochs};
 use crate::error::RuntimeError;
 use crate::evaluation::Evaluations;
 use crate::input::{BLOCK_BYTES, Input, ReadBlock};
@@ -34,8 +38,6 @@ use crate::snapshot::ShardEvaluation;
 use crate::stamp::{LiveLimits, StampCounts, stamp};
 use crate::stream_time::job_watermark;
 use crate::user_queries::UserQueries;
-
-pub use state::Head;
 
 /// How a job runs.
 #[derive(Debug, Clone)]
@@ -53,6 +55,8 @@ pub struct JobOptions {
 pub enum Ending {
     /// Every source was exhausted, and all windows are final.
     Exhausted,
+    /// The sources have nothing that an earlier run of the job has not read to its end.
+    NothingNew,
     /// It was told to stop; what the watermark had settled is in the sinks, open windows are not final.
     Stopped,
 }
@@ -64,6 +68,8 @@ pub struct Job {
     definitions: Vec<Arc<ExperimentDefinition>>,
     names: JobNames,
     input: Input,
+    // before the sinks, whose threads end when nobody commits any more
+    epochs: Epochs,
     outlets: Outlets,
     pool: rayon::ThreadPool,
     decoders: Vec<Decoder>,
@@ -71,12 +77,20 @@ pub struct Job {
     shards: Vec<Shard>,
     /// Blocks whose records' fate is not known yet.
     waiting: Vec<SharedBlock>,
+    /// Those of them that are whole in the state of the last epoch, by partition and number.
+    whole: HashSet<(u32, u64)>,
     queries: UserQueries,
     evaluations: Evaluations,
     ledger: Option<Box<dyn Ledger>>,
     declared_experiments: Option<RecordBatch>,
-    /// Whether another job goes on from this one's state when it is stopped.
-    is_resumed: bool,
+    /// Names of signals that were told at the end of an earlier run, and that the state does not know of.
+    told: BTreeSet<String>,
+    /// Those that are told at this run's end, while it is on.
+    telling: Option<BTreeSet<String>>,
+    /// Whether all that was read was read by an earlier run, which came to its end.
+    was_completed: bool,
+    /// Records that earlier runs had decoded.
+    records_before: u64,
     watermark: i64,
     last_emitted_watermark: i64,
     /// The greatest event time of the stream.
@@ -118,6 +132,7 @@ impl Job {
             names.experiments.intern(&experiment.name);
         }
         let now = Instant::now();
+        let outlets = Outlets::new(outlets)?;
         Ok(Job {
             boundaries: plan.boundaries(),
             definitions: (0u32..)
@@ -126,17 +141,22 @@ impl Job {
                 .collect(),
             names,
             input: Input::new(sources),
-            outlets: Outlets::new(outlets),
+            epochs: Epochs::without_checkpoints(outlets.sinks())?,
+            outlets,
             pool,
             decoders: Vec::new(),
             seen: (0..SHARDS).map(|_| SeenIds::default()).collect(),
             shards: (0..SHARDS).map(|_| Shard::new(&plan)).collect(),
             waiting: Vec::new(),
+            whole: HashSet::new(),
             queries,
             evaluations: Evaluations::new(&plan)?,
             ledger: None,
             declared_experiments: None,
-            is_resumed: false,
+            told: BTreeSet::new(),
+            telling: None,
+            was_completed: false,
+            records_before: 0,
             watermark: i64::MIN,
             last_emitted_watermark: i64::MIN,
             last_event_time: i64::MIN,
@@ -166,15 +186,16 @@ impl Job {
         self
     }
 
-    /// Hands rows to the sinks before the first event (what the configuration declares).
+    /// Takes in what the configuration declares. Its rows are handed to the sinks before the first event; a job that is gone on with has done
+    /// that: `is_new` is false for it.
     ///
     /// # Errors
     /// A sink failed.
-    pub fn declare(&mut self, table: Table, rows: RecordBatch) -> Result<(), RuntimeError> {
+    pub fn declare(&mut self, table: Table, rows: RecordBatch, is_new: bool) -> Result<(), RuntimeError> {
         if table == Table::Experiments {
             self.declared_experiments = Some(rows.clone());
         }
-        self.outlets.rows(table, rows)
+        if is_new { self.outlets.rows(table, rows) } else { Ok(()) }
     }
 
     /// Runs until every source is exhausted, or until `stop` is set.
@@ -183,7 +204,9 @@ impl Job {
     /// A source or sink failed; what the last epoch has committed stays.
     pub fn run(&mut self, stop: &AtomicBool, observer: &mut dyn Observer) -> Result<Ending, RuntimeError> {
         // what was looked at while no job ran
-        self.follow_ledger()?;
+        if !self.was_completed {
+            self.follow_ledger()?;
+        }
         let ending = loop {
             if stop.load(Ordering::Relaxed) {
                 break Ending::Stopped;
@@ -195,32 +218,24 @@ impl Job {
                 observer.round(&self.progress());
             }
             if self.input.is_exhausted() && self.input.is_bounded() {
-                break Ending::Exhausted;
+                break if self.was_completed {
+                    Ending::NothingNew
+                } else {
+                    Ending::Exhausted
+                };
             }
             self.judge_if_due(now)?;
             self.emit_provisional(now)?;
-            if now.saturating_duration_since(self.last_epoch) >= self.options.checkpoint_interval {
-                self.follow_ledger()?;
-                self.outlets.commit()?;
-                self.last_epoch = now;
-            }
+            self.end_epoch_if_due(now)?;
             if !has_read {
                 std::thread::sleep(Duration::from_millis(5));
             }
         };
-        // Nothing waits for the watermark at the end of all sources. Elsewhere the lake gets the events that the results have.
-        if !(self.is_resumed && ending == Ending::Stopped) {
-            for block in &self.waiting {
-                self.counters.take_in(block, self.watermark);
-                emit_block(block, self.watermark, &self.plan, &mut self.outlets)?;
-            }
+        match ending {
+            Ending::Exhausted => self.end()?,
+            Ending::Stopped => self.stop()?,
+            Ending::NothingNew => {}
         }
-        if ending == Ending::Exhausted {
-            self.evaluate_the_end()?;
-        }
-        self.follow_ledger()?;
-        self.emit_cumulative()?;
-        self.outlets.commit()?;
         observer.round(&self.progress());
         Ok(ending)
     }
@@ -247,6 +262,7 @@ impl Job {
             rows,
             memory,
             waiting_records: self.waiting.iter().map(|block| block.unsettled(self.watermark)).sum(),
+            records_before: self.records_before,
             elapsed: self.started.elapsed(),
             bounded: self.input.is_bounded(),
         }
@@ -264,14 +280,20 @@ impl Job {
         self.input
             .read(self.options.parallelism.max(1) * 2, self.block_bytes, now, &mut read)?;
         let has_read = !read.is_empty();
+        self.was_completed &= !has_read;
         let decoded = self.decode(read)?;
         let blocks = self.take_in(decoded, now)?;
         let may_grow = !self.input.is_bounded();
-        let watermark = job_watermark(self.watermark, &self.input.states(), may_grow, &self.plan.time, now);
+        let mut watermark = job_watermark(self.watermark, &self.input.states(), may_grow, &self.plan.time, now);
+        if watermark == i64::MAX {
+            // the end of all sources is no round: see `end`
+            watermark = self.watermark;
+        }
         if blocks.is_empty() && watermark == self.watermark {
             return Ok(has_read);
         }
         self.waiting.extend(blocks.iter().cloned());
+        self.epochs.note_round(&blocks, watermark)?;
         self.settle_until(watermark, &blocks)?;
         self.release_blocks()?;
         Ok(has_read)
@@ -356,8 +378,13 @@ impl Job {
             let Some(input) = self.input.partitions.get_mut(partition) else {
                 continue;
             };
-            let live = input.state.live.then(|| LiveLimits {
-                latest: wall_clock().saturating_add(self.plan.time.max_future_skew),
+            // a file at rest may have grown since time went on without it
+            let is_limited = input.state.live || self.epochs.are_kept();
+            let live = is_limited.then(|| LiveLimits {
+                latest: match input.state.live {
+                    true => wall_clock().saturating_add(self.plan.time.max_future_skew),
+                    false => i64::MAX,
+                },
                 watermark: self.watermark,
                 settled,
             });
@@ -395,7 +422,7 @@ impl Job {
             let shared: SharedBlock = Arc::new(block);
             blocks.push(shared);
         }
-        self.define_experiments();
+        self.define_experiments(self.names.experiments.len());
         self.counters.dead_letters += letters.len() as u64;
         if !letters.is_empty() {
             self.outlets
@@ -456,14 +483,20 @@ impl Job {
         (closed, evaluations)
     }
 
-    /// Hands over the events of blocks whose records' fate is known.
-    fn release_blocks(&mut self) -> Result<(), RuntimeError> {
+    /// Takes the blocks whose records' fate is known out of those that wait.
+    fn take_released(&mut self) -> Vec<SharedBlock> {
         let watermark = self.watermark;
         let (known, waiting): (Vec<SharedBlock>, Vec<SharedBlock>) = std::mem::take(&mut self.waiting)
             .into_iter()
             .partition(|block| block.last_slice <= watermark);
         self.waiting = waiting;
-        for block in known {
+        known
+    }
+
+    /// Hands over the events of blocks whose records' fate is known.
+    fn release_blocks(&mut self) -> Result<(), RuntimeError> {
+        let watermark = self.watermark;
+        for block in self.take_released() {
             emit_block(&block, watermark, &self.plan, &mut self.outlets)?;
             self.counters.take_in(&block, watermark);
             self.queries.keep(block);

@@ -57,6 +57,8 @@ pub struct Progress {
     pub memory: usize,
     /// Records that wait for the watermark.
     pub waiting_records: usize,
+    /// Records that earlier runs of the job had decoded.
+    pub records_before: u64,
     /// Wall-clock time since the start.
     pub elapsed: Duration,
     /// Whether the job ends by itself.

@@ -99,6 +99,11 @@ impl Shard {
         }
     }
 
+    /// Lets go of what waits.
+    pub(crate) fn forget_waiting(&mut self) {
+        self.pending = Pending::default();
+    }
+
     /// Gives a shard that was read back its indexes, and what the configuration says.
     pub(crate) fn rebuild(&mut self, definitions: &[Arc<ExperimentDefinition>]) {
         self.subjects.rebuild();

@@ -28,6 +28,7 @@ pub struct SubjectTable {
     #[serde(skip)]
     index: HashTable<u32>,
     subjects: Vec<Subject>,
+    #[serde(with = "crate::state::bytes")]
     keys: Vec<u8>,
     free: Vec<u32>,
     unused_key_bytes: usize,

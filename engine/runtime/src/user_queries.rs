@@ -27,9 +27,27 @@ pub struct UserQuery {
     pub sql: String,
 }
 
+/// A query as a state knows it: what it was, and since when it runs.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct KnownQuery {
+    /// Its window kind and text, as a hash.
+    definition: String,
+    /// It runs over windows that start then or later, microseconds.
+    since: i64,
+}
+
+impl UserQuery {
+    fn definition(&self) -> String {
+        let text = format!("{}\n{}", self.window, self.sql);
+        format!("{:032x}", xxhash_rust::xxh3::xxh3_128(text.as_bytes()))
+    }
+}
+
 /// The queries of a job, and the events that open windows may still need.
 pub struct UserQueries {
     queries: Vec<UserQuery>,
+    /// By query: it runs over windows that start then or later. What came before it was there is not known any more.
+    since: Vec<i64>,
     runner: BatchQueries,
     /// Blocks whose events a window that is not final may need.
     kept: Vec<TimedBlock>,
@@ -48,6 +66,7 @@ impl UserQueries {
             runner.check(&query.sql).map_err(|error| failed(query, error))?;
         }
         Ok(UserQueries {
+            since: vec![i64::MIN; queries.len()],
             queries,
             runner,
             kept: Vec::new(),
@@ -71,6 +90,32 @@ impl UserQueries {
     #[must_use]
     pub fn settled(&self) -> i64 {
         self.settled
+    }
+
+    /// The queries by name.
+    #[must_use]
+    pub fn known(&self) -> BTreeMap<String, KnownQuery> {
+        let known = |(query, since): (&UserQuery, &i64)| {
+            let (definition, since) = (query.definition(), *since);
+            (query.name.clone(), KnownQuery { definition, since })
+        };
+        self.queries.iter().zip(&self.since).map(known).collect()
+    }
+
+    /// Goes on from a state with other queries, perhaps: a query that is new, or another one now, runs over windows that start at the
+    /// watermark or later. Gives the names of those.
+    pub fn take_over(&mut self, known: &BTreeMap<String, KnownQuery>, watermark: i64) -> Vec<String> {
+        let mut new = Vec::new();
+        for (query, since) in self.queries.iter().zip(&mut self.since) {
+            match known.get(&query.name) {
+                Some(known) if known.definition == query.definition() => *since = known.since,
+                _ => {
+                    *since = watermark;
+                    new.push(query.name.clone());
+                }
+            }
+        }
+        new
     }
 
     /// Goes on with these blocks.
@@ -170,8 +215,9 @@ impl UserQueries {
             (Table::MetricStats, statistics.clone()),
         ];
         tables.extend(window_rows(blocks, kind, start, end)?);
-        let of_kind = self.queries.iter().filter(|query| query.window == kind);
-        let rows = of_kind.map(|query| {
+        let of_kind = self.queries.iter().zip(&self.since);
+        let of_kind = of_kind.filter(|(query, since)| query.window == kind && start >= **since);
+        let rows = of_kind.map(|(query, _)| {
             let rows = self
                 .runner
                 .run(&query.sql, &tables)

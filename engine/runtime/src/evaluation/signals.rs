@@ -71,6 +71,15 @@ impl Signal {
         )
     }
 
+    /// The name that its id is made of.
+    #[must_use]
+    pub fn key(&self) -> String {
+        match self.turn {
+            Turn::Raised { onset, .. } => self.name(onset),
+            Turn::Resolved { onset, .. } => format!("{}|resolved", self.name(onset)),
+        }
+    }
+
     /// What of the experiment it is about, for people.
     fn part(&self) -> String {
         let segment = self.segment.as_ref().map(|(name, value)| match value {
@@ -127,16 +136,14 @@ impl Signal {
         }
         data.extend(self.evidence.clone());
 
-        let raised_id = id(self.name(onset));
-        let (event_id, message, raising) = match self.turn {
+        let (message, raising) = match self.turn {
             Turn::Raised { .. } => {
                 let text = message::raised(self.signal, severity, &self.part(), &self.evidence);
-                (raised_id, text, None)
+                (text, None)
             }
             Turn::Resolved { raised_at, .. } => (
-                id(format!("{}|resolved", self.name(onset))),
                 message::resolved(self.signal, &self.part(), &EventTime(raised_at).to_string()),
-                Some(raised_id),
+                Some(id(self.name(onset))),
             ),
         };
         let payload = AnalysisSignal {
@@ -146,7 +153,7 @@ impl Signal {
         Envelope {
             correlation_id: raising,
             metadata: Some(OWN_METADATA.to_owned()),
-            ..Envelope::new(event_id, at, payload)
+            ..Envelope::new(id(self.key()), at, payload)
         }
     }
 }

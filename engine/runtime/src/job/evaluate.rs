@@ -39,7 +39,7 @@ impl Job {
         };
         let evaluations = &mut self.evaluations;
         let signals = self.pool.install(|| evaluations.advance(&context, shards, until))?;
-        self.emit_signals(&signals)
+        self.emit_signals(signals)
     }
 
     /// The last evaluation of a bounded run: every attribution window is closed.
@@ -89,8 +89,7 @@ impl Job {
     /// The ledger cannot be read, or a sink failed.
     pub fn follow_up(&mut self) -> Result<(), RuntimeError> {
         self.follow_ledger()?;
-        self.outlets.commit()?;
-        Ok(())
+        self.commit()
     }
 
     /// Judges what waits.
@@ -100,7 +99,7 @@ impl Job {
         }
         let (context, evaluations) = self.evaluations();
         let signals = evaluations.judge(&context)?;
-        self.emit_signals(&signals)
+        self.emit_signals(signals)
     }
 
     /// The evaluations, and what they need to know of the job.
@@ -113,13 +112,18 @@ impl Job {
         (context, &mut self.evaluations)
     }
 
-    fn emit_signals(&mut self, signals: &[Signal]) -> Result<(), RuntimeError> {
+    fn emit_signals(&mut self, mut signals: Vec<Signal>) -> Result<(), RuntimeError> {
+        // what was told at an end is not told again where the job goes on from before it
+        signals.retain(|signal| self.told.is_empty() || !self.told.remove(&signal.key()));
         if signals.is_empty() {
             return Ok(());
         }
+        if let Some(telling) = &mut self.telling {
+            telling.extend(signals.iter().map(Signal::key));
+        }
         let raised = signals.iter().filter(|signal| signal.is_raised()).count();
         self.counters.signals += raised as u64;
-        self.outlets.rows(Table::Signals, signal_rows(signals, wall_clock())?)
+        self.outlets.rows(Table::Signals, signal_rows(&signals, wall_clock())?)
     }
 
     /// Results that go to a sink which a person watches are looked at: the ledger gets a row for each effect, and it is judged.

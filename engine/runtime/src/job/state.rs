@@ -1,20 +1,24 @@
-//! A job at rest as bytes, and back: between two rounds all state is at rest.
+//! A job at rest as bytes: between two rounds all state is at rest.
 
-use std::io::{Read, Write};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write as _;
 
+use backplane_checkpoint::PartWriter;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::Job;
 use crate::block::SharedBlock;
 use crate::dedup::SeenIds;
+use crate::epochs::BarrierState;
 use crate::error::RuntimeError;
-use crate::evaluation::EvaluationContext;
 use crate::input::PartitionHead;
-use crate::names::JobNames;
+use crate::plan::SHARDS;
 use crate::progress::Counters;
 use crate::shard::Shard;
-use crate::state::blocks::SavedBlock;
-use crate::state::{self, Reader};
+use crate::state;
+use crate::user_queries::KnownQuery;
+use crate::state::blocks::{Extent, SavedBlock};
 
 /// What of a job is small and written anew each time.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -32,50 +36,19 @@ pub struct Head {
     pub counters: Counters,
     /// The last revision of a row of results.
     pub revision: i64,
-    /// Users' queries have run over every window that became final by then.
-    pub queries_settled: i64,
+    /// Users' queries.
+    pub queries: BTreeMap<String, KnownQuery>,
+    /// Whether every source was exhausted, and the results are out; the state is the one before that, so that sources may grow.
+    pub is_completed: bool,
+    /// What was told at an end that the state does not know of: names of signals.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub told: BTreeSet<String>,
 }
 
 impl Job {
-    /// Leaves what is not settled in the state when the job is stopped, for a job that goes on from it.
-    #[must_use]
-    pub fn that_is_resumed(mut self) -> Self {
-        self.is_resumed = true;
-        self
-    }
-
-    /// Where the job stands.
-    #[must_use]
-    pub fn head(&self) -> Head {
-        Head {
-            partitions: self.input.heads(),
-            watermark: self.watermark,
-            last_emitted_watermark: self.last_emitted_watermark,
-            last_event_time: self.last_event_time,
-            counters: self.counters,
-            revision: self.revision,
-            queries_settled: self.queries.settled(),
-        }
-    }
-
-    /// Writes the state that [`Job::head`] belongs to. Not to be called while a round is on, nor while evaluations wait to be judged.
-    ///
-    /// # Errors
-    /// [`RuntimeError::State`] if the bytes cannot be written.
-    pub fn write_state(&self, out: &mut dyn Write) -> Result<(), RuntimeError> {
-        state::write(&self.names, out)?;
-        self.evaluations.write(out)?;
-        for blocks in [&self.waiting, &self.queries.kept_blocks()] {
-            state::write(&(blocks.len() as u64), out)?;
-            for block in blocks {
-                state::write(&SavedBlock::of(block)?, out)?;
-            }
-        }
-        for (shard, seen) in self.shards.iter().zip(&self.seen) {
-            state::write(shard, out)?;
-            state::write(seen, out)?;
-        }
-        Ok(())
+    /// Every block that waits is whole in the epoch's state.
+    pub(super) fn note_whole(&mut self) {
+        self.whole = self.waiting.iter().map(|block| block.key()).collect();
     }
 
     /// What must not depend on when a job was stopped and asked for results: names, all of the shards, the paths, how many ids are
@@ -91,55 +64,74 @@ impl Job {
         Ok((bytes, format!("{:?}", self.evaluations.current_paths(&self.names)?)))
     }
 
-    /// Goes on from a state that [`Job::write_state`] has written, of a job of the same configuration. The job must not have read anything.
-    ///
-    /// # Errors
-    /// [`RuntimeError::State`] if the bytes are no state; a source that has not ended is gone.
-    pub fn restore(&mut self, head: &Head, input: &mut dyn Read) -> Result<(), RuntimeError> {
-        let mut input = Reader::new(input);
-        let mut names: JobNames = input.read()?;
-        names.rebuild();
-        self.names = names;
-        self.define_experiments();
-        let context = EvaluationContext {
-            plan: &self.plan,
-            definitions: &self.definitions,
-            names: &self.names,
+    /// How much of a block the journal takes when it comes in.
+    pub(super) fn journal_extent(&self) -> Extent {
+        if !self.queries.is_empty() {
+            return Extent::Whole;
+        }
+        let segments = self
+            .plan
+            .experiments
+            .iter()
+            .any(|experiment| !experiment.segments.is_empty());
+        Extent::Keys { segments }
+    }
+
+    /// Where the job stands.
+    pub(super) fn head(&self) -> Head {
+        Head {
+            partitions: self.input.heads(),
+            watermark: self.watermark,
+            last_emitted_watermark: self.last_emitted_watermark,
+            last_event_time: self.last_event_time,
+            counters: self.counters,
+            revision: self.revision,
+            queries: self.queries.known(),
+            is_completed: false,
+            told: self.told.clone(),
+        }
+    }
+
+    /// The state that [`Job::head`] belongs to, on its way to the storage; none where nothing is kept. Not to be called while a round is on,
+    /// nor while evaluations wait to be judged.
+    pub(super) fn barrier_state(&mut self) -> Result<Option<BarrierState>, RuntimeError> {
+        if !self.epochs.are_kept() {
+            return Ok(None);
+        }
+        let mut own = Vec::new();
+        state::write(&self.names, &mut own)?;
+        self.evaluations.write(&mut own)?;
+        let Some(mut parts) = self.epochs.base_parts(SHARDS) else {
+            let takes_all = self.journal_extent() == Extent::Whole;
+            let is_whole = |block: &&SharedBlock| takes_all || self.whole.contains(&block.key());
+            let waiting = self.waiting.iter().filter(|block| !is_whole(block)).cloned().collect();
+            self.note_whole();
+            return Ok(Some(BarrierState::Change(waiting, own)));
         };
-        self.evaluations.read(&context, &mut input)?;
-        self.waiting = read_blocks(&mut input)?;
-        self.queries.restore(read_blocks(&mut input)?, head.queries_settled);
-        for (index, (shard, seen)) in self.shards.iter_mut().zip(&mut self.seen).enumerate() {
-            *shard = input.read::<Shard>()?;
-            *seen = input.read::<SeenIds>()?;
-            shard.rebuild(&self.definitions);
-            for block in &self.waiting {
-                shard.ingest(block, index, head.watermark);
-                seen.ingest(block, index, head.watermark);
+        self.note_whole();
+        let (first, of_shards) = parts
+            .split_first_mut()
+            .ok_or_else(|| RuntimeError::internal("the state has no place to go to"))?;
+        first
+            .write_all(&own)
+            .map_err(|error| RuntimeError::state("written", error))?;
+        state::write(&(self.watermark, self.queries.settled()), first)?;
+        for blocks in [&self.waiting, &self.queries.kept_blocks()] {
+            state::write(&(blocks.len() as u64), first)?;
+            for block in blocks {
+                state::write(&SavedBlock::of(block, Extent::Whole)?, first)?;
             }
         }
-        self.watermark = head.watermark;
-        self.last_emitted_watermark = head.last_emitted_watermark;
-        self.last_event_time = head.last_event_time;
-        self.counters = head.counters;
-        self.revision = head.revision;
-        self.input.restore(&head.partitions)
+        let (shards, seen) = (&self.shards, &self.seen);
+        let written: Result<(), RuntimeError> = self.pool.install(|| {
+            let states = shards.par_iter().zip(seen).zip(of_shards);
+            let write = |((shard, seen), part): ((&Shard, &SeenIds), &mut PartWriter)| {
+                state::write(shard, part)?;
+                state::write(seen, part)
+            };
+            states.map(write).collect()
+        });
+        written?;
+        Ok(Some(BarrierState::Base(parts)))
     }
-
-    /// Gives each experiment that has a name its definition.
-    pub(super) fn define_experiments(&mut self) {
-        while self.definitions.len() < self.names.experiments.len() {
-            let id = u32::try_from(self.definitions.len()).unwrap_or(u32::MAX);
-            self.definitions.push(self.plan.define(id));
-        }
-    }
-}
-
-fn read_blocks(input: &mut Reader<'_>) -> Result<Vec<SharedBlock>, RuntimeError> {
-    let count: u64 = input.read()?;
-    let mut blocks = Vec::new();
-    for _ in 0..count {
-        blocks.push(input.read::<SavedBlock>()?.restore()?);
-    }
-    Ok(blocks)
 }

@@ -1,16 +1,22 @@
 //! A job that was written down at any moment and read back goes on as if nothing had happened.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use arrow::array::AsArray;
+use arrow::compute::max;
+use arrow::datatypes::Int64Type;
+use backplane_checkpoint::{CheckpointStore, Lease, Writer};
 use backplane_config::{Config, Document, Syntax};
 use backplane_connector_api::memory::{MemorySource, MemoryStore};
 use backplane_events::Table;
 use backplane_generator::{GeneratorConfig, generate};
+use object_store::memory::InMemory;
 
 use super::{Feeder, all_tables, job_of, rows, texts};
-use crate::{Ending, Job, UserQuery};
+use crate::evaluation::OWN_METADATA;
+use crate::{Checkpoints, Ending, Job, LEAST_JOURNAL, Recovery, RuntimeError, Start, UserQuery};
 
 /// So small that a stream takes some dozens of rounds.
 const BLOCK_BYTES: usize = 32_000;
@@ -18,14 +24,17 @@ const BLOCK_BYTES: usize = 32_000;
 type Partitions = Vec<(String, Vec<u8>)>;
 
 /// A stream with all that streams have, and the configuration that belongs to it.
-fn stream(seed: u64) -> (Config, Partitions) {
-    let generator = GeneratorConfig {
-        partitions: 3,
-        ..GeneratorConfig::property(seed)
-    };
-    let mut texts = [Vec::new(), Vec::new(), Vec::new()];
-    let [first, second, third] = &mut texts;
-    generate(&generator, &mut [first, second, third]).unwrap();
+fn stream(generator: GeneratorConfig, partitions: u16) -> (Config, Partitions) {
+    let generator = GeneratorConfig { partitions, ..generator };
+    let mut texts = vec![Vec::new(); usize::from(partitions)];
+    generate(
+        &generator,
+        &mut texts
+            .iter_mut()
+            .map(|text| text as &mut dyn std::io::Write)
+            .collect::<Vec<_>>(),
+    )
+    .unwrap();
     let document = Document::parse("generated", &generator.config_json().to_string(), Syntax::Json);
     let config = document.unwrap().load(&|_| None).unwrap().config;
     let partitions = (0..).zip(texts).map(|(index, text)| (format!("p{index}"), text));
@@ -44,7 +53,7 @@ struct Outcome {
 }
 
 /// Rows of a table as texts, without what tells when they were written.
-fn written(store: &MemoryStore, table: Table, is_wanted: impl Fn(bool) -> bool) -> Vec<String> {
+fn written(store: &MemoryStore, table: Table, is_wanted: impl Fn(bool, i64) -> bool) -> Vec<String> {
     let batch = rows(store, table);
     let columns: Vec<Vec<Option<String>>> = batch
         .schema()
@@ -56,7 +65,15 @@ fn written(store: &MemoryStore, table: Table, is_wanted: impl Fn(bool) -> bool) 
     let is_final = batch
         .column_by_name("is_final")
         .map(|column| column.as_boolean().clone());
-    let wanted = (0..batch.num_rows()).filter(|row| is_wanted(is_final.as_ref().is_none_or(|flags| flags.value(*row))));
+    let revision = batch
+        .column_by_name("revision")
+        .map(|column| column.as_primitive::<Int64Type>().clone());
+    let wanted = (0..batch.num_rows()).filter(|row| {
+        is_wanted(
+            is_final.as_ref().is_none_or(|flags| flags.value(*row)),
+            revision.as_ref().map_or(0, |revisions| revisions.value(*row)),
+        )
+    });
     wanted
         .map(|row| {
             columns
@@ -81,76 +98,92 @@ fn job(
     let source = MemorySource::bounded("lines", texts);
     let outlet = all_tables(store).with_queries(queries.iter().map(|query| query.name.clone()));
     let job = job_of(config, queries.to_vec(), source, vec![outlet], 2);
-    job.with_block_bytes(block_bytes).that_is_resumed()
+    job.with_block_bytes(block_bytes)
 }
 
-/// Runs a job that is stopped after so many rounds, again and again, and goes on each time from what was written down.
+fn epochs() -> Arc<CheckpointStore> {
+    let below = object_store::path::Path::default();
+    Arc::new(CheckpointStore::remote(Arc::new(InMemory::new()), &below, "job").unwrap())
+}
+
+/// Has a job keep its epochs there, and go on from the last one.
+fn resume(job: &mut Job, epochs: &Arc<CheckpointStore>, least_journal: u64) -> Result<bool, RuntimeError> {
+    let recovery = Recovery::read(epochs, Start::Latest)?;
+    let writer = Writer::new();
+    let checkpoints = Checkpoints {
+        store: Arc::clone(epochs),
+        lease: Lease::take(epochs, writer)?,
+        writer,
+        job: "job".to_owned(),
+        fingerprint: BTreeMap::new(),
+        retain: 3,
+        least_journal,
+    };
+    job.resume(checkpoints, recovery)
+}
+
+/// Runs a job that is stopped after so many rounds, again and again, and goes on each time from its last epoch.
 fn in_pieces(
     config: &Config,
     queries: &[UserQuery],
     partitions: &Partitions,
-    block_bytes: usize,
     rounds: usize,
+    least_journal: u64,
 ) -> (Outcome, usize) {
-    let mut all: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
-    let mut saved: Option<(crate::Head, Vec<u8>)> = None;
+    let (store, epochs) = (MemoryStore::new(), epochs());
     for piece in 1..200 {
-        let store = MemoryStore::new();
-        let mut job = job(config, queries, partitions, &store, block_bytes);
-        if let Some((head, state)) = &saved {
-            // as it is written down
-            let head = serde_json::from_str(&serde_json::to_string(head).unwrap()).unwrap();
-            job.restore(&head, &mut state.as_slice()).unwrap();
-        }
+        let mut job = job(config, queries, partitions, &store, BLOCK_BYTES);
+        assert_eq!(resume(&mut job, &epochs, least_journal).unwrap(), piece == 1);
         let stop = AtomicBool::new(false);
         let mut observer = Feeder {
             step: 0,
             stop: &stop,
             on_round: Box::new(|step, _| step + 1 >= rounds),
         };
-        let ending = job.run(&stop, &mut observer).unwrap();
-        for table in Table::ALL {
-            let is_state = matches!(table, Table::AssignmentPath | Table::EffectPath | Table::MaturedStats);
-            if !is_state {
-                let found = written(&store, *table, |is_final| is_final);
-                all.entry(table.name()).or_default().extend(found);
-            }
+        if job.run(&stop, &mut observer).unwrap() == Ending::Exhausted {
+            return (outcome(&job, &store, queries), piece);
         }
-        for query in queries {
-            let found = store
-                .query(&query.name)
-                .iter()
-                .map(|batch| format!("{batch:?}"))
-                .collect::<Vec<_>>();
-            all.entry("queries").or_default().extend(found);
-        }
-        let mut state = Vec::new();
-        job.write_state(&mut state).unwrap();
-        if ending == Ending::Exhausted {
-            all.values_mut().for_each(|rows| rows.sort());
-            let mut cumulative = Vec::new();
-            for table in [Table::AssignmentCounts, Table::MetricStats, Table::MaturedStats] {
-                cumulative.extend(written(&store, table, |is_final| !is_final));
-            }
-            cumulative.sort();
-            let counters = job.progress().counters;
-            let outcome = Outcome {
-                rows: all,
-                cumulative,
-                counters,
-                state: job.comparable_state().unwrap(),
-            };
-            return (outcome, piece);
-        }
-        saved = Some((job.head(), state));
     }
     panic!("the job does not come to its end");
+}
+
+fn outcome(job: &Job, store: &MemoryStore, queries: &[UserQuery]) -> Outcome {
+    let mut all: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
+    for table in Table::ALL {
+        // these are written whenever a job is stopped
+        let is_state = matches!(table, Table::AssignmentPath | Table::EffectPath | Table::MaturedStats);
+        if !is_state {
+            all.insert(table.name(), written(store, *table, |is_final, _| is_final));
+        }
+    }
+    for query in queries {
+        let found = store.query(&query.name);
+        let found = found.iter().map(|batch| format!("{batch:?}"));
+        all.entry("queries").or_default().extend(found);
+    }
+    all.values_mut().for_each(|rows| rows.sort());
+    let mut cumulative = Vec::new();
+    for table in [Table::AssignmentCounts, Table::MetricStats, Table::MaturedStats] {
+        let revisions = rows(store, table);
+        let revisions = revisions.column_by_name("revision").unwrap();
+        let last = max(revisions.as_primitive::<Int64Type>()).unwrap();
+        cumulative.extend(written(store, table, |is_final, revision| {
+            !is_final && revision == last
+        }));
+    }
+    cumulative.sort();
+    Outcome {
+        rows: all,
+        cumulative,
+        counters: job.progress().counters,
+        state: job.comparable_state().unwrap(),
+    }
 }
 
 #[test]
 fn stopped_and_read_back_at_any_round_it_ends_with_the_same_rows_and_the_same_state() {
     for seed in [3, 17] {
-        let (config, partitions) = stream(seed);
+        let (config, partitions) = stream(GeneratorConfig::property(seed), 3);
         let queries = [UserQuery {
             name: "counted".to_owned(),
             window: 0,
@@ -161,45 +194,70 @@ fn stopped_and_read_back_at_any_round_it_ends_with_the_same_rows_and_the_same_st
         } else {
             &queries[..]
         };
-        let (whole, pieces) = in_pieces(&config, queries, &partitions, BLOCK_BYTES, usize::MAX);
-        assert_eq!(pieces, 1);
-        assert!(whole.rows["exposures"].len() > 50 && !whole.cumulative.is_empty());
-        for rounds in [1, 5] {
-            let (found, pieces) = in_pieces(&config, queries, &partitions, BLOCK_BYTES, rounds);
-            assert!(pieces > 2, "{pieces} pieces of {rounds} rounds");
-            assert_eq!(found.counters, whole.counters, "seed {seed}, {rounds} rounds");
-            for (table, rows) in &whole.rows {
-                assert_eq!(&found.rows[table], rows, "seed {seed}, {rounds} rounds, {table}");
+        for queries in if seed == 3 { vec![queries, &[]] } else { vec![queries] } {
+            let (whole, pieces) = in_pieces(&config, queries, &partitions, usize::MAX, LEAST_JOURNAL);
+            assert_eq!(pieces, 1);
+            assert!(whole.rows["exposures"].len() > 50 && !whole.cumulative.is_empty());
+            // with the journal since the beginning, with one of some rounds, and with all of the state every time
+            for (rounds, least_journal) in [(3, LEAST_JOURNAL), (4, 300_000), (5, 0)] {
+                let how = format!("seed {seed}, {rounds} rounds, a journal of {least_journal}");
+                let (found, pieces) = in_pieces(&config, queries, &partitions, rounds, least_journal);
+                assert!(pieces > 2, "{how}: {pieces} pieces");
+                assert_eq!(found.counters, whole.counters, "{how}");
+                for (table, rows) in &whole.rows {
+                    assert_eq!(&found.rows[table], rows, "{how}, {table}");
+                }
+                assert_eq!(found.cumulative, whole.cumulative, "{how}");
+                assert!(found.state == whole.state, "{how}: the states differ");
             }
-            assert_eq!(found.cumulative, whole.cumulative, "seed {seed}, {rounds} rounds");
-            assert!(
-                found.state == whole.state,
-                "seed {seed}, {rounds} rounds: the states differ"
-            );
         }
     }
 }
 
 #[test]
-fn bytes_that_are_no_state_are_refused() {
-    let (config, partitions) = stream(3);
-    let store = MemoryStore::new();
-    let stop = AtomicBool::new(false);
-    let mut whole = job(&config, &[], &partitions, &store, 2_000);
-    let mut observer = Feeder {
-        step: 0,
-        stop: &stop,
-        on_round: Box::new(|step, _| step >= 5),
+fn a_job_that_came_to_its_end_has_nothing_new_and_goes_on_where_a_partition_comes_or_grows() {
+    // beside others time goes on when one has ended, and what it grows by may be late
+    let (config, partitions) = stream(GeneratorConfig::demo(20_000, 3), 1);
+    let whole = in_pieces(&config, &[], &partitions, usize::MAX, LEAST_JOURNAL).0;
+    let (store, epochs) = (MemoryStore::new(), epochs());
+    let run = |partitions: &Partitions| {
+        let mut job = job(&config, &[], partitions, &store, BLOCK_BYTES);
+        resume(&mut job, &epochs, LEAST_JOURNAL).unwrap();
+        let ending = job.run(&AtomicBool::new(false), &mut ()).unwrap();
+        (ending, outcome(&job, &store, &[]))
     };
-    whole.run(&stop, &mut observer).unwrap();
-    let mut state = Vec::new();
-    whole.write_state(&mut state).unwrap();
-    for length in [0, 1, state.len() / 2, state.len() - 1] {
-        let mut other = job(&config, &[], &partitions, &MemoryStore::new(), 2_000);
-        let error = other.restore(&whole.head(), &mut &state[..length]).unwrap_err();
-        assert!(
-            error.to_string().contains("the state of the job cannot be read"),
-            "{error}"
-        );
+    // it breaks off at two thirds of its lines; then the last third comes
+    let shorter: Partitions = partitions
+        .iter()
+        .map(|(name, text)| {
+            let end = text
+                .iter()
+                .take(text.len() * 2 / 3)
+                .rposition(|byte| *byte == b'\n')
+                .unwrap()
+                + 1;
+            (name.clone(), text[..end].to_vec())
+        })
+        .collect();
+    assert_eq!(run(&shorter).0, Ending::Exhausted);
+    let visible = store.row_counts();
+    assert_eq!(run(&shorter).0, Ending::NothingNew);
+    assert_eq!(store.row_counts(), visible);
+    let (ending, grown) = run(&partitions);
+    assert_eq!(ending, Ending::Exhausted);
+    assert_eq!(grown.cumulative, whole.cumulative);
+    assert!(grown.state == whole.state, "the states differ");
+    // what was told at the first end is not told again; the undisturbed job never told it
+    let ids = texts(&rows(&store, Table::Signals), "event_id");
+    let origins = texts(&rows(&store, Table::Signals), "metadata");
+    let mut told = BTreeSet::new();
+    for (id, _) in ids
+        .iter()
+        .zip(origins)
+        .filter(|(_, origin)| origin.as_deref() == Some(OWN_METADATA))
+    {
+        assert!(told.insert(id), "{id:?} was told twice");
     }
+    assert!(!told.is_empty());
+    assert_eq!(grown.rows["exposures"], whole.rows["exposures"]);
 }

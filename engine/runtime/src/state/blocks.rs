@@ -1,26 +1,109 @@
-//! Blocks whose records are not settled, or are still wanted, as bytes.
+//! Decoded blocks as bytes: whole while their events may still be handed on, else what the shards need of them.
 
 use std::sync::Arc;
 
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
+use arrow::record_batch::RecordBatch;
 use backplane_events::EventType;
 use serde::{Deserialize, Serialize};
 
-use crate::block::{Block, LateRecord, RecordMeta, SharedBlock};
+use crate::block::{Block, EventColumns, LateRecord, RecordMeta, SharedBlock, matters_to_subjects};
 use crate::error::RuntimeError;
+
+/// What the shards read of an event besides its [`RecordMeta`].
+const KEYS: [&str; 3] = ["event_id", "subject_id", "tenant_id"];
+/// What they read besides where results are divided by segments.
+const SEGMENTS: [&str; 2] = ["subject_type", "attributes"];
+
+/// How much of a block's columns is written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// All of them.
+    Whole,
+    /// What the shards need.
+    Keys {
+        /// Also what results are divided by.
+        segments: bool,
+    },
+}
+
+impl Extent {
+    fn needs(self, event_type: EventType, column: &str) -> bool {
+        match self {
+            Extent::Whole => true,
+            Extent::Keys { segments } => {
+                matters_to_subjects(event_type) && (KEYS.contains(&column) || (segments && SEGMENTS.contains(&column)))
+            }
+        }
+    }
+}
+
+/// Columns by event type, each as a stream of Arrow IPC.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SavedColumns(Vec<(EventType, Ipc)>);
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Ipc(#[serde(with = "super::bytes")] Vec<u8>);
+
+impl SavedColumns {
+    /// Those of a block, as far as they are wanted.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Internal`] if they cannot be written.
+    pub fn of(block: &Block, extent: Extent) -> Result<Self, RuntimeError> {
+        let mut columns = Vec::new();
+        for event_type in EventType::ALL {
+            let Some(of_type) = block.columns_of(*event_type) else {
+                continue;
+            };
+            let fields = of_type.batch.schema();
+            let wanted = (0..)
+                .zip(fields.fields())
+                .filter(|(_, field)| extent.needs(*event_type, field.name()));
+            let wanted: Vec<usize> = wanted.map(|(index, _)| index).collect();
+            if wanted.is_empty() {
+                continue;
+            }
+            let batch = of_type.batch.project(&wanted)?;
+            let mut writer = StreamWriter::try_new(Vec::new(), &batch.schema())?;
+            writer.write(&batch)?;
+            columns.push((*event_type, Ipc(writer.into_inner()?)));
+        }
+        Ok(SavedColumns(columns))
+    }
+
+    /// The columns again, with every row.
+    fn restore(&self) -> Result<[Option<EventColumns>; 5], RuntimeError> {
+        let mut columns = [const { None }; 5];
+        for (event_type, Ipc(bytes)) in &self.0 {
+            if let Some(place) = columns.get_mut(*event_type as usize) {
+                *place = Some(EventColumns::new(read_batch(bytes)?)?);
+            }
+        }
+        Ok(columns)
+    }
+}
+
+fn read_batch(mut bytes: &[u8]) -> Result<RecordBatch, RuntimeError> {
+    let unreadable = |error| RuntimeError::state("read", error);
+    let mut reader = StreamReader::try_new(&mut bytes, None).map_err(unreadable)?;
+    let batch = reader.next().transpose().map_err(unreadable)?;
+    batch.ok_or_else(|| RuntimeError::state("read", "a block lacks its columns"))
+}
 
 /// A block as it is written down.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct SavedBlock {
+pub struct SavedBlock {
     partition: u32,
     sequence: u64,
+    #[serde(with = "super::records")]
     records: Vec<RecordMeta>,
-    dropped: Vec<bool>,
+    /// Records that were second deliveries already, or refused.
+    dropped: Vec<u32>,
     late: Vec<LateRecord>,
     last_slice: i64,
-    /// By event type: its columns, as a stream of Arrow IPC.
-    columns: Vec<(EventType, Vec<u8>)>,
+    columns: SavedColumns,
 }
 
 impl SavedBlock {
@@ -28,25 +111,16 @@ impl SavedBlock {
     ///
     /// # Errors
     /// [`RuntimeError::Internal`] if its columns cannot be written.
-    pub(crate) fn of(block: &Block) -> Result<Self, RuntimeError> {
-        let mut columns = Vec::new();
-        for event_type in EventType::ALL {
-            let Some(of_type) = block.columns_of(*event_type) else {
-                continue;
-            };
-            let mut writer = StreamWriter::try_new(Vec::new(), &of_type.batch.schema())?;
-            writer.write(&of_type.batch)?;
-            columns.push((*event_type, writer.into_inner()?));
-        }
+    pub fn of(block: &Block, extent: Extent) -> Result<Self, RuntimeError> {
         let indices = 0..u32::try_from(block.records.len()).unwrap_or(u32::MAX);
         Ok(SavedBlock {
             partition: block.partition,
             sequence: block.sequence,
             records: block.records.clone(),
-            dropped: indices.map(|index| block.is_dropped(index)).collect(),
+            dropped: indices.filter(|index| block.is_dropped(*index)).collect(),
             late: block.late.clone(),
             last_slice: block.last_slice,
-            columns,
+            columns: SavedColumns::of(block, extent)?,
         })
     }
 
@@ -54,30 +128,32 @@ impl SavedBlock {
     ///
     /// # Errors
     /// [`RuntimeError::State`] if it is none.
-    pub(crate) fn restore(self) -> Result<SharedBlock, RuntimeError> {
-        let mut batches = Vec::with_capacity(self.columns.len());
-        for (event_type, bytes) in &self.columns {
-            let mut reader =
-                StreamReader::try_new(bytes.as_slice(), None).map_err(|error| RuntimeError::state("read", error))?;
-            let batch = reader.next().transpose();
-            let batch = batch.map_err(|error| RuntimeError::state("read", error))?;
-            let batch = batch.ok_or_else(|| RuntimeError::state("read", "a block lacks its columns"))?;
-            batches.push((*event_type, batch));
-        }
-        let order: Vec<(EventType, u32)> = self
-            .records
-            .iter()
-            .map(|record| (record.event_type, record.row))
-            .collect();
-        let mut block = Block::new(self.partition, self.sequence, batches, order.into_iter())?;
-        block.records = self.records;
+    pub fn restore(self) -> Result<SharedBlock, RuntimeError> {
+        let mut block = Block::assemble(self.partition, self.sequence, self.columns.restore()?, self.records);
         block.late = self.late;
         block.last_slice = self.last_slice;
-        for (index, is_dropped) in (0u32..).zip(self.dropped) {
-            if is_dropped {
-                block.drop_record(index);
-            }
-        }
+        self.dropped.iter().for_each(|index| block.drop_record(*index));
         Ok(Arc::new(block))
     }
+}
+
+/// A block with all of its columns, in place of one that has only what the shards need.
+///
+/// # Errors
+/// [`RuntimeError::State`] if they are no columns.
+pub fn completed(block: &Block, columns: &SavedColumns) -> Result<SharedBlock, RuntimeError> {
+    let mut whole = Block::assemble(
+        block.partition,
+        block.sequence,
+        columns.restore()?,
+        block.records.clone(),
+    );
+    whole.late.clone_from(&block.late);
+    whole.last_slice = block.last_slice;
+    for index in 0..u32::try_from(block.records.len()).unwrap_or(u32::MAX) {
+        if block.is_dropped(index) {
+            whole.drop_record(index);
+        }
+    }
+    Ok(Arc::new(whole))
 }

@@ -5,11 +5,13 @@
 //! (<https://postcard.jamesmunns.com>), whose bytes do not depend on the machine.
 
 pub(crate) mod blocks;
+pub(crate) mod bytes;
 pub(crate) mod counts;
 pub(crate) mod map;
+pub(crate) mod records;
 pub(crate) mod set;
 
-use std::io::{Read, Write};
+use std::io::{BufRead as _, BufReader, Read, Write};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -32,16 +34,16 @@ pub(crate) fn write(value: &impl Serialize, out: &mut dyn Write) -> Result<(), R
 
 /// Reads values one after the other.
 pub struct Reader<'a> {
-    input: &'a mut dyn Read,
+    input: BufReader<&'a mut dyn Read>,
     /// Where texts are put together.
     scratch: Vec<u8>,
 }
 
 impl<'a> Reader<'a> {
-    /// Reads from these bytes.
+    /// Reads from these bytes, and somewhat ahead.
     pub fn new(input: &'a mut dyn Read) -> Self {
         Reader {
-            input,
+            input: BufReader::with_capacity(1 << 16, input),
             scratch: vec![0; LONGEST],
         }
     }
@@ -51,9 +53,19 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// [`RuntimeError::State`] if the bytes are not those of such a value.
     pub fn read<T: DeserializeOwned>(&mut self) -> Result<T, RuntimeError> {
-        let value = postcard::from_io((&mut *self.input, self.scratch.as_mut_slice()));
+        let value = postcard::from_io((&mut self.input, self.scratch.as_mut_slice()));
         value
             .map(|(value, _)| value)
+            .map_err(|error| RuntimeError::state("read", error))
+    }
+
+    /// Whether nothing follows.
+    ///
+    /// # Errors
+    /// [`RuntimeError::State`] if the bytes cannot be read.
+    pub fn is_at_end(&mut self) -> Result<bool, RuntimeError> {
+        let rest = self.input.fill_buf();
+        rest.map(<[u8]>::is_empty)
             .map_err(|error| RuntimeError::state("read", error))
     }
 }

@@ -1,6 +1,9 @@
 //! The job's sinks, and which rows each takes.
 
+mod worker;
+
 use std::collections::BTreeSet;
+use std::thread::JoinHandle;
 
 use arrow::record_batch::RecordBatch;
 use backplane_connector_api::{Effect, Epoch, Output, Sink};
@@ -8,44 +11,54 @@ use backplane_events::Table;
 
 use crate::error::RuntimeError;
 
+pub use worker::{Answer, SinkHandle};
+
 /// A sink and what it takes.
 pub struct Outlet {
     /// The sink.
     pub sink: Box<dyn Sink>,
+    /// What it takes.
+    takes: Takes,
+}
+
+/// What a sink takes.
+#[derive(Debug, Default)]
+struct Takes {
     /// Tables whose rows it takes.
-    pub tables: BTreeSet<Table>,
+    tables: BTreeSet<Table>,
     /// Queries whose rows it takes.
-    pub queries: BTreeSet<String>,
+    queries: BTreeSet<String>,
     /// Whether results that it takes are shown to a person, and so are looked at.
-    pub counts_as_look: bool,
+    counts_as_look: bool,
 }
 
 impl Outlet {
     /// A sink that takes rows of these tables.
     #[must_use]
     pub fn new(sink: Box<dyn Sink>, tables: impl IntoIterator<Item = Table>) -> Self {
-        Outlet {
-            sink,
+        let takes = Takes {
             tables: tables.into_iter().collect(),
-            queries: BTreeSet::new(),
-            counts_as_look: false,
-        }
+            ..Takes::default()
+        };
+        Outlet { sink, takes }
     }
 
     /// Shows what it takes to a person: results in it are looked at.
     #[must_use]
     pub fn that_counts_as_look(mut self) -> Self {
-        self.counts_as_look = true;
+        self.takes.counts_as_look = true;
         self
     }
 
     /// Takes rows of these queries too.
     #[must_use]
     pub fn with_queries(mut self, queries: impl IntoIterator<Item = String>) -> Self {
-        self.queries.extend(queries);
+        self.takes.queries.extend(queries);
         self
     }
+}
 
+impl Takes {
     fn takes(&self, output: &Output) -> bool {
         match output {
             Output::Rows { table, .. } => self.tables.contains(table),
@@ -54,30 +67,42 @@ impl Outlet {
     }
 }
 
-/// All sinks of a job.
-#[derive(Default)]
+/// All sinks of a job, each on a thread of its own.
 pub struct Outlets {
-    outlets: Vec<Outlet>,
-    last_epoch: u64,
+    outlets: Vec<(SinkHandle, Takes)>,
+    /// Ended last: sinks tidy up when they go.
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Outlets {
     /// These sinks.
-    #[must_use]
-    pub fn new(outlets: Vec<Outlet>) -> Self {
-        Outlets { outlets, last_epoch: 0 }
+    ///
+    /// # Errors
+    /// The system starts no thread.
+    pub fn new(outlets: Vec<Outlet>) -> Result<Self, RuntimeError> {
+        let mut started = Outlets {
+            outlets: Vec::with_capacity(outlets.len()),
+            threads: Vec::new(),
+        };
+        for Outlet { sink, takes } in outlets {
+            let (handle, thread) = SinkHandle::start(sink)?;
+            started.outlets.push((handle, takes));
+            started.threads.push(thread);
+        }
+        Ok(started)
     }
 
     /// Whether any sink takes rows of a table.
     #[must_use]
     pub fn want(&self, table: Table) -> bool {
-        self.outlets.iter().any(|outlet| outlet.tables.contains(&table))
+        self.outlets.iter().any(|(_, takes)| takes.tables.contains(&table))
     }
 
     /// The sinks by which results are looked at.
     pub fn looking(&self) -> impl Iterator<Item = &str> {
-        let looking = |outlet: &&Outlet| outlet.counts_as_look && outlet.tables.contains(&Table::MetricStats);
-        self.outlets.iter().filter(looking).map(|outlet| outlet.sink.name())
+        let looking =
+            |(_, takes): &&(SinkHandle, Takes)| takes.counts_as_look && takes.tables.contains(&Table::MetricStats);
+        self.outlets.iter().filter(looking).map(|(sink, _)| sink.name())
     }
 
     /// Hands rows of a table to every sink that takes them.
@@ -106,48 +131,33 @@ impl Outlets {
     }
 
     fn accept(&mut self, output: &Output) -> Result<(), RuntimeError> {
-        for outlet in &mut self.outlets {
-            if outlet.takes(output) {
-                outlet.sink.accept(output)?;
+        for (sink, takes) in &self.outlets {
+            if takes.takes(output) {
+                sink.accept(output.clone())?;
             }
         }
         Ok(())
     }
 
-    /// Makes everything accepted so far durable in every sink, then visible: all are prepared before the first is published.
-    ///
-    /// # Errors
-    /// A sink failed. What the others have prepared and not published is taken back, as far as that can be done.
-    pub fn commit(&mut self) -> Result<Epoch, RuntimeError> {
-        self.last_epoch += 1;
-        let epoch = Epoch(self.last_epoch);
-        let mut effects: Vec<Effect> = Vec::with_capacity(self.outlets.len());
-        for outlet in &mut self.outlets {
-            match outlet.sink.prepare(epoch) {
-                Ok(effect) => effects.push(effect),
-                Err(error) => {
-                    self.discard(epoch, &effects, 0);
-                    return Err(error.into());
-                }
-            }
-        }
-        for (index, effect) in effects.iter().enumerate() {
-            let published = self
-                .outlets
-                .get_mut(index)
-                .map(|outlet| outlet.sink.publish(epoch, effect));
-            if let Some(Err(error)) = published {
-                self.discard(epoch, &effects, index);
-                return Err(error.into());
-            }
-        }
-        Ok(epoch)
+    /// The sinks, for whoever commits what they were given.
+    #[must_use]
+    pub fn sinks(&self) -> Vec<SinkHandle> {
+        self.outlets.iter().map(|(sink, _)| sink.clone()).collect()
     }
 
-    /// Takes back what was prepared, from the sink at `from` on.
-    fn discard(&mut self, epoch: Epoch, effects: &[Effect], from: usize) {
-        for (outlet, effect) in self.outlets.iter_mut().zip(effects).skip(from) {
-            outlet.sink.discard(epoch, effect);
+    /// Has every sink make durable what it was given.
+    #[must_use]
+    pub fn prepare(&self, epoch: Epoch) -> Vec<Answer<Effect>> {
+        self.outlets.iter().map(|(sink, _)| sink.prepare(epoch)).collect()
+    }
+}
+
+impl Drop for Outlets {
+    fn drop(&mut self) {
+        self.outlets.clear();
+        for thread in self.threads.drain(..) {
+            // a sink that panicked has said so
+            drop(thread.join());
         }
     }
 }

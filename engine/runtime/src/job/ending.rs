@@ -1,0 +1,81 @@
+//! The ends of epochs, and of the job.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use backplane_connector_api::steps;
+
+use super::state::Head;
+use super::{Barrier, BarrierState, Job};
+use crate::error::RuntimeError;
+use crate::records_out::emit_block;
+
+impl Job {
+    /// Ends an epoch when it is time, unless the one before it is still on its way.
+    pub(super) fn end_epoch_if_due(&mut self, now: Instant) -> Result<(), RuntimeError> {
+        let is_due = now.saturating_duration_since(self.last_epoch) >= self.options.checkpoint_interval;
+        if self.epochs.is_under_way()? || !is_due {
+            return Ok(());
+        }
+        self.last_epoch = now;
+        self.follow_ledger()?;
+        let state = self.barrier_state()?;
+        self.end_epoch(&self.head(), state)
+    }
+
+    fn end_epoch(&mut self, head: &Head, state: Option<BarrierState>) -> Result<(), RuntimeError> {
+        steps::reach("barrier");
+        let epoch = self.epochs.next();
+        let barrier = Barrier {
+            epoch,
+            head: serde_json::to_value(head).map_err(RuntimeError::internal)?,
+            prepared: self.outlets.prepare(epoch),
+        };
+        self.epochs.end_epoch(barrier, state)
+    }
+
+    /// Ends an epoch here, and waits until all that was handed to the sinks is visible.
+    pub(super) fn commit(&mut self) -> Result<(), RuntimeError> {
+        self.epochs.wait()?;
+        let state = self.barrier_state()?;
+        self.end_epoch(&self.head(), state)?;
+        self.epochs.wait()
+    }
+
+    /// The job was told to stop. What waits for the watermark stays in the state; where none is kept, the lake gets the events that the
+    /// results have.
+    pub(super) fn stop(&mut self) -> Result<(), RuntimeError> {
+        if !self.epochs.are_kept() {
+            for block in &self.waiting {
+                self.counters.take_in(block, self.watermark);
+                emit_block(block, self.watermark, &self.plan, &mut self.outlets)?;
+            }
+        }
+        self.follow_ledger()?;
+        self.emit_cumulative()?;
+        self.commit()
+    }
+
+    /// All sources are exhausted: nothing waits for the watermark any more, and every window is final. The state that is kept is the one
+    /// before that: should a source grow, or a new file come, the job goes on from there, and restates what was not final.
+    pub(super) fn end(&mut self) -> Result<(), RuntimeError> {
+        self.follow_ledger()?;
+        self.epochs.wait()?;
+        let state = self.barrier_state()?;
+        let mut head = self.head();
+        self.telling = Some(BTreeSet::new());
+        if !self.input.partitions.is_empty() {
+            self.settle_until(i64::MAX, &[])?;
+            self.release_blocks()?;
+            self.evaluate_the_end()?;
+        }
+        self.follow_ledger()?;
+        self.emit_cumulative()?;
+        head.is_completed = true;
+        head.revision = self.revision;
+        head.counters.signals = self.counters.signals;
+        head.told.extend(self.telling.take().unwrap_or_default());
+        self.end_epoch(&head, state)?;
+        self.epochs.wait()
+    }
+}
