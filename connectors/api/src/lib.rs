@@ -5,7 +5,8 @@
 //!
 //! 1. [`Sink::prepare`] makes everything accepted so far durable under names that no reader looks at, and returns an [`Effect`];
 //! 2. [`Sink::publish`] makes an effect visible. It is idempotent: publishing the same effect of the same epoch again changes nothing.
-
+//!
+//! A job that goes back to an earlier epoch has [`Sink::withdraw`] take the later ones out again.
 //!
 //! [`memory`] has a source and a sink that hold everything in memory; [`conformance`] is the suite that every connector passes.
 

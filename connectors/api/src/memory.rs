@@ -1,6 +1,6 @@
 //! A source and a sink in memory: for tests, and for streams that are made in the same process.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::record_batch::RecordBatch;
@@ -182,12 +182,25 @@ pub struct MemoryStore {
     contents: Arc<Mutex<Contents>>,
 }
 
+/// An epoch of the sink of this name.
+type Key = (String, Epoch);
+
 #[derive(Debug, Default)]
 struct Contents {
-    /// By sink and epoch: prepared, not published.
-    prepared: BTreeMap<(String, Epoch), Vec<Output>>,
-    published: BTreeSet<(String, Epoch)>,
-    visible: Vec<Output>,
+    /// Not published.
+    prepared: BTreeMap<Key, Vec<Output>>,
+    /// In the order of publishing.
+    published: Vec<(Key, Vec<Output>)>,
+}
+
+impl Contents {
+    fn is_published(&self, key: &Key) -> bool {
+        self.published.iter().any(|(published, _)| published == key)
+    }
+
+    fn visible(&self) -> impl Iterator<Item = &Output> {
+        self.published.iter().flat_map(|(_, outputs)| outputs)
+    }
 }
 
 impl MemoryStore {
@@ -201,7 +214,7 @@ impl MemoryStore {
     #[must_use]
     pub fn rows(&self, table: Table) -> Vec<RecordBatch> {
         let contents = lock(&self.contents);
-        let of_table = contents.visible.iter().filter_map(|output| match output {
+        let of_table = contents.visible().filter_map(|output| match output {
             Output::Rows { table: of, batch } if *of == table => Some(batch.clone()),
             _ => None,
         });
@@ -212,7 +225,7 @@ impl MemoryStore {
     #[must_use]
     pub fn query(&self, name: &str) -> Vec<RecordBatch> {
         let contents = lock(&self.contents);
-        let of_query = contents.visible.iter().filter_map(|output| match output {
+        let of_query = contents.visible().filter_map(|output| match output {
             Output::Query { name: of, batch } if of == name => Some(batch.clone()),
             _ => None,
         });
@@ -223,7 +236,7 @@ impl MemoryStore {
     #[must_use]
     pub fn row_counts(&self) -> BTreeMap<Table, u64> {
         let mut counts = BTreeMap::new();
-        for output in &lock(&self.contents).visible {
+        for output in lock(&self.contents).visible() {
             if let Output::Rows { table, batch } = output {
                 *counts.entry(*table).or_default() += batch.num_rows() as u64;
             }
@@ -274,7 +287,7 @@ impl Sink for MemorySink {
     fn publish(&mut self, epoch: Epoch, _effect: &Effect) -> Result<(), ConnectorError> {
         let mut contents = lock(&self.store.contents);
         let key = (self.name.clone(), epoch);
-        if contents.published.contains(&key) {
+        if contents.is_published(&key) {
             return Ok(());
         }
         let Some(outputs) = contents.prepared.remove(&key) else {
@@ -283,8 +296,15 @@ impl Sink for MemorySink {
                 format_args!("epoch {} was published, but never prepared", epoch.0),
             ));
         };
-        contents.visible.extend(outputs);
-        contents.published.insert(key);
+        contents.published.push((key, outputs));
+        Ok(())
+    }
+
+    fn withdraw(&mut self, epoch: Epoch, _effect: &Effect) -> Result<(), ConnectorError> {
+        let mut contents = lock(&self.store.contents);
+        let key = (self.name.clone(), epoch);
+        contents.prepared.remove(&key);
+        contents.published.retain(|(published, _)| *published != key);
         Ok(())
     }
 }
@@ -314,6 +334,14 @@ mod tests {
         let make =
             || -> Result<Box<dyn Sink>, ConnectorError> { Ok(Box::new(MemorySink::new("memory", store.clone()))) };
         conformance::sink(make, || Ok(store.row_counts()), conformance::Visibility::AtPublish).unwrap();
+    }
+
+    #[test]
+    fn the_memory_sink_takes_epochs_back() {
+        let store = MemoryStore::new();
+        let make =
+            || -> Result<Box<dyn Sink>, ConnectorError> { Ok(Box::new(MemorySink::new("memory", store.clone()))) };
+        conformance::withdrawal(make, || Ok(store.row_counts())).unwrap();
     }
 
     #[test]

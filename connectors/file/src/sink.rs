@@ -18,7 +18,8 @@ const IN_MEMORY: usize = 4 << 20;
 /// Appends rows of any table or query to a file, one JSON object per line; also the dead-letter file.
 ///
 /// The rows of an epoch are made durable beside the file, under a name that begins with a dot, and come into it when the epoch is published:
-/// the same bytes at the same place, however often and by whomever. So nothing is ever cut off, and what was never decided is never in it.
+/// the same bytes at the same place, however often and by whomever. So what was never decided is never in it, and nothing is cut off but an
+/// epoch that is withdrawn.
 /// The file is made by the first row; its folder must exist. What is no regular file (a pipe, a device) gets its rows when they are
 /// published, and after a crash may miss or repeat an epoch.
 #[derive(Debug)]
@@ -203,6 +204,44 @@ impl NdjsonSink {
         Ok(())
     }
 
+    /// Cuts the rows of an epoch off, where they are the last.
+    fn take_back(&mut self, epoch: Epoch, appended: &Appended) -> Result<(), FileError> {
+        let failed = |error| FileError::writing(&appended.path, error);
+        let was_waiting = self.in_memory.take_if(|(of, _)| *of == epoch).is_some();
+        if was_waiting || appended.length == 0 {
+            return Ok(());
+        }
+        let is_elsewhere = appended.path.exists() && !appended.path.is_file();
+        let (Some(staged), false) = (&appended.staged, is_elsewhere) else {
+            tracing::warn!(
+                path = %appended.path.display(),
+                epoch = epoch.0,
+                "what was written to a pipe or a device cannot be taken back; whoever reads it has these rows"
+            );
+            return Ok(());
+        };
+        let staging = folder_of(&appended.path).join(staged);
+        let length = length_of(&appended.path)?;
+        if length > appended.offset {
+            let mut file = OpenOptions::new()
+                .read(true)
+                .write(true)
+                .open(&appended.path)
+                .map_err(failed)?;
+            if !appended.has_the_rest(&mut file, length, &staging).map_err(failed)? {
+                return Err(FileError::Shared {
+                    path: appended.path.clone(),
+                });
+            }
+            file.set_len(appended.offset).map_err(failed)?;
+            file.sync_all().map_err(failed)?;
+        }
+        match fs::remove_file(&staging) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(FileError::writing(&staging, error)),
+            _ => Ok(()),
+        }
+    }
+
     /// Puts rows away that belong to no decided epoch, and sees whether the rows of the others are there.
     fn tidy(&self, committed: &Effect) -> Result<(), FileError> {
         let committed = match committed {
@@ -240,6 +279,19 @@ impl Appended {
         serde_json::from_value(effect.clone()).map_err(|error| FileError::BadEffect {
             reason: error.to_string(),
         })
+    }
+
+    /// Whether everything that a file of this length has behind the offset can be the epoch's.
+    fn has_the_rest(&self, file: &mut File, length: u64, staging: &Path) -> io::Result<bool> {
+        if length > self.offset + self.length {
+            return Ok(false);
+        }
+        match File::open(staging) {
+            Ok(mut rows) => is_beginning(file, self.offset, length, &mut rows),
+            // put away when all of it was in the file, or by a recovery: there is nothing to compare with
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -342,5 +394,10 @@ impl Sink for NdjsonSink {
         {
             drop(fs::remove_file(folder_of(&path).join(staged)));
         }
+    }
+
+    fn withdraw(&mut self, epoch: Epoch, effect: &Effect) -> Result<(), ConnectorError> {
+        let withdrawn = Appended::of(effect).and_then(|appended| self.take_back(epoch, &appended));
+        withdrawn.map_err(|error| error.of(&self.name))
     }
 }

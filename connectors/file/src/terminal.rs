@@ -71,4 +71,9 @@ impl<W: Write + Send> Sink for TerminalSink<W> {
         self.shown = Some(epoch);
         Ok(())
     }
+
+    /// What a person has seen cannot be unseen, and nobody reads it back.
+    fn withdraw(&mut self, _epoch: Epoch, _effect: &Effect) -> Result<(), ConnectorError> {
+        Ok(())
+    }
 }

@@ -1,13 +1,13 @@
 //! The Delta log of one table.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
 use backplane_events::Table;
-use deltalake_core::DeltaTable;
-use deltalake_core::kernel::transaction::{CommitBuilder, CommitProperties};
+use deltalake_core::kernel::transaction::{CommitBuilder, CommitProperties, TransactionError};
 use deltalake_core::kernel::{Action, Add, Transaction};
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
+use deltalake_core::{DeltaTable, DeltaTableError};
 
 use crate::layout::{EVENT_DATE, delta_schema};
 use crate::location::Location;
@@ -17,6 +17,9 @@ use crate::{LakeError, durable};
 const CHECKPOINT_EVERY: &str = "32";
 /// Commits between two removals of commits that are older than the table's retention; each looks through the folder of the log.
 const CLEAN_UP_EVERY: i64 = 256;
+/// How often a commit is tried that others' commits stood against: each time the log is read anew.
+const ATTEMPTS: usize = 8;
+const OVERTAKEN: &str = "others change the table all the time";
 
 /// The log of a table that exists.
 pub(crate) struct TableLog {
@@ -110,29 +113,75 @@ impl TableLog {
     /// Adds files to the table, in one commit that is marked with the transaction and the epoch. Does nothing if that epoch of the transaction
     /// is committed already.
     pub(crate) async fn commit(&mut self, transaction: &str, epoch: i64, adds: Vec<Add>) -> Result<(), LakeError> {
-        let doing = format!("committing to {}/{}", self.location.text(), self.table.name());
-        if self.is_committed(transaction, epoch).await? {
-            return Ok(());
+        let actions: Vec<_> = adds.into_iter().map(Action::Add).collect();
+        for _ in 0..ATTEMPTS {
+            if self.is_committed(transaction, epoch).await? {
+                return Ok(());
+            }
+            let mut properties =
+                CommitProperties::default().with_application_transaction(Transaction::new(transaction, epoch));
+            if epoch % CLEAN_UP_EVERY != 0 {
+                properties = properties.with_cleanup_expired_logs(Some(false));
+            }
+            let operation = DeltaOperation::Write {
+                mode: SaveMode::Append,
+                partition_by: Some(vec![EVENT_DATE.to_owned()]),
+                predicate: None,
+            };
+            if self.add_version(properties, actions.clone(), operation).await? {
+                self.committed.insert(transaction.to_owned(), epoch);
+                return Ok(());
+            }
         }
-        let mut properties =
-            CommitProperties::default().with_application_transaction(Transaction::new(transaction, epoch));
-        if epoch % CLEAN_UP_EVERY != 0 {
-            properties = properties.with_cleanup_expired_logs(Some(false));
+        Err(LakeError::storage(self.committing(), OVERTAKEN))
+    }
+
+    /// Takes these files out of the table, in one commit. Does nothing if none of them is in it.
+    pub(crate) async fn take_out(&mut self, paths: &HashSet<String>) -> Result<(), LakeError> {
+        for _ in 0..ATTEMPTS {
+            let state = self.delta.snapshot().map_err(LakeError::internal)?;
+            let files = state.log_data();
+            let theirs = files.iter().filter(|file| paths.contains(file.path().as_ref()));
+            let actions: Vec<_> = theirs.map(|file| Action::Remove(file.remove_action(true))).collect();
+            let operation = DeltaOperation::Delete { predicate: None };
+            if actions.is_empty()
+                || self
+                    .add_version(CommitProperties::default(), actions, operation)
+                    .await?
+            {
+                return Ok(());
+            }
         }
-        let operation = DeltaOperation::Write {
-            mode: SaveMode::Append,
-            partition_by: Some(vec![EVENT_DATE.to_owned()]),
-            predicate: None,
-        };
+        Err(LakeError::storage(self.committing(), OVERTAKEN))
+    }
+
+    /// Makes a new version of the table and gives true; where somebody else has made one that stands against it, reads that and gives false.
+    async fn add_version(
+        &mut self,
+        properties: CommitProperties,
+        actions: Vec<Action>,
+        operation: DeltaOperation,
+    ) -> Result<bool, LakeError> {
         let state = self.delta.snapshot().map_err(LakeError::internal)?;
         let committed = CommitBuilder::from(properties)
-            .with_actions(adds.into_iter().map(Action::Add).collect())
+            .with_actions(actions)
             .build(Some(state), self.delta.log_store(), operation)
-            .await
-            .map_err(|error| LakeError::storage(doing.clone(), error))?;
-        self.delta.state = Some(committed.snapshot());
-        self.committed.insert(transaction.to_owned(), epoch);
-        self.make_durable().await
+            .await;
+        match committed {
+            Ok(committed) => self.delta.state = Some(committed.snapshot()),
+            // also for rows that are only added: Delta takes a writer for a reader of all that it has seen
+            Err(DeltaTableError::Transaction {
+                source: TransactionError::CommitConflict(_),
+            }) => {
+                self.committed.clear();
+                let read = self.delta.load().await;
+                read.map_err(|error| LakeError::storage(self.reading(), error))?;
+                return Ok(false);
+            }
+            Err(error) => return Err(LakeError::storage(self.committing(), error)),
+        }
+        self.make_durable().await?;
+        Ok(true)
     }
 
     /// Whether an epoch of a transaction is committed.
@@ -145,11 +194,10 @@ impl TableLog {
         if let Some(epoch) = self.committed.get(transaction) {
             return Ok(Some(*epoch));
         }
-        let doing = || format!("reading the log of {}/{}", self.location.text(), self.table.name());
         let state = self.delta.snapshot().map_err(LakeError::internal)?;
         let log_store = self.delta.log_store();
         let epoch = state.transaction_version(log_store.as_ref(), transaction).await;
-        let epoch = epoch.map_err(|error| LakeError::storage(doing(), error))?;
+        let epoch = epoch.map_err(|error| LakeError::storage(self.reading(), error))?;
         if let Some(epoch) = epoch {
             self.committed.insert(transaction.to_owned(), epoch);
         }
@@ -163,5 +211,13 @@ impl TableLog {
         };
         let entry = PathBuf::from(format!("{}/_delta_log/{version:020}.json", self.table.name()));
         durable::sync(folder, vec![entry]).await
+    }
+
+    fn reading(&self) -> String {
+        format!("reading the log of {}/{}", self.location.text(), self.table.name())
+    }
+
+    fn committing(&self) -> String {
+        format!("committing to {}/{}", self.location.text(), self.table.name())
     }
 }

@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use backplane_connector_api::{ConnectorError, Effect, Epoch, Output, Sink};
 use futures::executor::block_on;
 use tokio::sync::{mpsc, oneshot};
-use uuid::Uuid;
 
 use crate::location::Location;
 use crate::runtime::{runtime, wait_for};
@@ -19,7 +18,8 @@ const WAITING: usize = 8;
 ///
 /// Rows are encoded in the background as they are accepted. Preparing an epoch completes its Parquet files under unique names, which no Delta
 /// reader looks at; publishing it makes one Delta commit for each table that has rows. The commit carries the epoch as an application
-/// transaction, so that publishing again, also from another process, does nothing. A failure of the background work surfaces at the next call,
+/// transaction, so that publishing again, also from another process, does nothing; withdrawing it makes a commit that takes its files out of
+/// the table. A failure of the background work surfaces at the next call,
 /// and again when the epoch is prepared. The files of an epoch that fails, or that is not prepared when the sink goes, are removed.
 pub struct LakeSink {
     name: String,
@@ -36,6 +36,7 @@ enum Work {
     Prepare(oneshot::Sender<Result<Effect, Arc<LakeError>>>),
     Publish(Epoch, Effect, oneshot::Sender<Result<(), LakeError>>),
     Discard(Epoch, Effect, oneshot::Sender<Result<(), LakeError>>),
+    Withdraw(Effect, oneshot::Sender<Result<(), LakeError>>),
     GiveUp(oneshot::Sender<()>),
 }
 
@@ -47,10 +48,9 @@ impl LakeSink {
     pub fn new(name: impl Into<String>, job: &str, options: &LakeOptions) -> Result<Self, ConnectorError> {
         let name = name.into();
         let location = Location::parse(&options.url).map_err(|error| error.of(&name))?;
-        let transaction = format!("backplane/{job}/{}", Uuid::new_v4());
         let failure = Failure::default();
         let (work, queue) = mpsc::channel(WAITING);
-        let writer = LakeWriter::new(location.clone(), transaction);
+        let writer = LakeWriter::new(location.clone(), job);
         let runtime = runtime().map_err(|error| error.of(&name))?;
         runtime.spawn(carry_out(writer, queue, Arc::clone(&failure)));
         Ok(Self {
@@ -93,6 +93,7 @@ async fn carry_out(mut writer: LakeWriter, mut queue: mpsc::Receiver<Work>, fail
             Work::Prepare(answer) => drop(answer.send(writer.prepare().await)),
             Work::Publish(epoch, effect, answer) => drop(answer.send(writer.publish(epoch, effect).await)),
             Work::Discard(epoch, effect, answer) => drop(answer.send(writer.discard(epoch, effect).await)),
+            Work::Withdraw(effect, answer) => drop(answer.send(writer.withdraw(effect).await)),
             Work::GiveUp(answer) => {
                 writer.give_up().await;
                 let _ = answer.send(());
@@ -139,5 +140,12 @@ impl Sink for LakeSink {
             // what cannot be removed stays, and no Delta reader sees it
             drop(block_on(answered));
         }
+    }
+
+    fn withdraw(&mut self, _epoch: Epoch, effect: &Effect) -> Result<(), ConnectorError> {
+        let (answer, answered) = oneshot::channel();
+        self.hand_over(Work::Withdraw(effect.clone(), answer))?;
+        let withdrawn = block_on(answered).map_err(|_| self.stopped())?;
+        withdrawn.map_err(|error| error.of(&self.name))
     }
 }

@@ -1,6 +1,6 @@
 //! What happens behind a sink: rows become files, files become commits.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use backplane_events::Table;
 use deltalake_core::kernel::Add;
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::files::{self, Files};
 use crate::location::Location;
@@ -35,6 +36,7 @@ impl Prepared {
 /// Writes one lake.
 pub(crate) struct LakeWriter {
     location: Location,
+    job: String,
     transaction: String,
     files: Files,
     logs: HashMap<Table, TableLog>,
@@ -43,11 +45,12 @@ pub(crate) struct LakeWriter {
 }
 
 impl LakeWriter {
-    pub(crate) fn new(location: Location, transaction: String) -> Self {
+    pub(crate) fn new(location: Location, job: &str) -> Self {
         let files = Files::new(location.clone());
         Self {
             location,
-            transaction,
+            job: job.to_owned(),
+            transaction: new_transaction(job),
             files,
             logs: HashMap::new(),
             failure: None,
@@ -135,6 +138,31 @@ impl LakeWriter {
         }
         Ok(())
     }
+
+    /// Takes the files of an epoch out of the tables to which they were committed. They stay on the disk for those who read earlier versions.
+    pub(crate) async fn withdraw(&mut self, effect: Effect) -> Result<(), LakeError> {
+        let prepared = Prepared::of(effect)?;
+        for (table, adds) in prepared.tables {
+            // somebody else may have committed since we did
+            self.logs.remove(&table);
+            let Some(mut log) = TableLog::open(&self.location, table).await? else {
+                continue;
+            };
+            let paths: HashSet<String> = adds.into_iter().map(|add| add.path).collect();
+            log.take_out(&paths).await?;
+            self.logs.insert(table, log);
+        }
+        if prepared.transaction == self.transaction {
+            // the log says that this number was committed under the old name; it may come again
+            self.transaction = new_transaction(&self.job);
+        }
+        Ok(())
+    }
+}
+
+/// A name that no other process has, and no earlier life of this one.
+fn new_transaction(job: &str) -> String {
+    format!("backplane/{job}/{}", Uuid::new_v4())
 }
 
 /// The files, from the lake's folder on. Their names need no decoding: we made them.

@@ -103,6 +103,11 @@ impl Sink for TallySink {
     fn publish(&mut self, _epoch: Epoch, _effect: &Effect) -> Result<(), ConnectorError> {
         Ok(())
     }
+
+    /// The counts are of this process alone.
+    fn withdraw(&mut self, _epoch: Epoch, _effect: &Effect) -> Result<(), ConnectorError> {
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ mod sink;
 mod source;
 
 pub use sample::sample;
-pub use sink::{Visibility, sink};
+pub use sink::{Visibility, sink, withdrawal};
 pub use source::{PartitionRecords, Record, source};
 
 use crate::ConnectorError;

@@ -46,6 +46,28 @@ pub fn sink(
     case.giving_up_before_deciding(Epoch(4), &third)
 }
 
+/// Checks that a sink takes epochs back, which not every sink can: those that can pass this too. `make` and `visible` are as for [`sink`], over
+/// a place of its own.
+///
+/// - A withdrawn epoch is not seen any more, those before it are, all of them; withdrawing it again changes nothing.
+/// - An epoch can be withdrawn by another process from the written-down effect alone, whether or not it was published.
+/// - After that, epochs can be published, under new numbers and under those of withdrawn ones.
+///
+/// # Errors
+/// The first rule that is broken.
+pub fn withdrawal(
+    make: impl Fn() -> Result<Box<dyn Sink>, ConnectorError>,
+    visible: impl Fn() -> Result<BTreeMap<Table, u64>, ConnectorError>,
+) -> Result<(), Violation> {
+    let case = Case {
+        make: &make,
+        visible: &visible,
+        visibility: Visibility::AtPublish,
+    };
+    let first = case.withdrawing_from_another_process()?;
+    case.going_on_after_withdrawing(&first)
+}
+
 struct Case<'a, M, V> {
     make: &'a M,
     visible: &'a V,
@@ -140,6 +162,43 @@ where
         self.sees("an epoch that was never decided can be prepared anew", 5)
     }
 
+    /// Gives the effect of the first epoch, which is left.
+    fn withdrawing_from_another_process(&self) -> Result<Effect, Violation> {
+        let mut sink = self.made()?;
+        let first = publish(sink.as_mut(), Epoch(1), 2)?;
+        let second = publish(sink.as_mut(), Epoch(2), 1)?;
+        let empty = publish(sink.as_mut(), Epoch(3), 0)?;
+        self.sees("what is published is seen", 3)?;
+        drop(sink);
+        withdraw(self.made()?.as_mut(), Epoch(3), &empty)?;
+        self.sees("withdrawing an epoch without rows changes nothing", 3)?;
+        withdraw(self.made()?.as_mut(), Epoch(2), &second)?;
+        self.sees("a withdrawn epoch is not seen, and those before it are", 2)?;
+        withdraw(self.made()?.as_mut(), Epoch(2), &second)?;
+        self.sees("withdrawing again changes nothing", 2)?;
+        Ok(first)
+    }
+
+    fn going_on_after_withdrawing(&self, first: &Effect) -> Result<(), Violation> {
+        let mut sink = self.made()?;
+        let third = publish(sink.as_mut(), Epoch(3), 1)?;
+        self.sees("an epoch can be published after another was withdrawn", 3)?;
+        withdraw(sink.as_mut(), Epoch(3), &third)?;
+        self.sees("the process that published can withdraw", 2)?;
+        let second = publish(sink.as_mut(), Epoch(2), 3)?;
+        self.sees("the number of a withdrawn epoch can come again", 5)?;
+        accept(sink.as_mut(), 1)?;
+        let unpublished = sink.prepare(Epoch(3)).during(|| "preparing".to_owned())?;
+        drop(sink);
+        let mut sink = self.made()?;
+        withdraw(sink.as_mut(), Epoch(3), &unpublished)?;
+        self.sees("withdrawing what was never published changes nothing", 5)?;
+        withdraw(sink.as_mut(), Epoch(2), &second)?;
+        self.sees("of two epochs of one number the later one is withdrawn", 2)?;
+        withdraw(sink.as_mut(), Epoch(1), first)?;
+        self.sees("every epoch can be withdrawn", 0)
+    }
+
     fn made(&self) -> Result<Box<dyn Sink>, Violation> {
         (self.make)().during(|| "making the sink".to_owned())
     }
@@ -174,6 +233,20 @@ fn accept(sink: &mut dyn Sink, times: usize) -> Result<(), Violation> {
     Ok(())
 }
 
+/// Publishes an epoch that has the sample rows `times` times.
+fn publish(sink: &mut dyn Sink, epoch: Epoch, times: usize) -> Result<Effect, Violation> {
+    accept(sink, times)?;
+    let effect = sink.prepare(epoch).during(|| "preparing".to_owned())?;
+    sink.publish(epoch, &effect).during(|| "publishing".to_owned())?;
+    Ok(effect)
+}
+
+/// Withdraws an epoch whose effect was written down.
+fn withdraw(sink: &mut dyn Sink, epoch: Epoch, effect: &Effect) -> Result<(), Violation> {
+    sink.withdraw(epoch, &written_down(effect)?)
+        .during(|| format!("withdrawing epoch {}", epoch.0))
+}
+
 fn written_down(effect: &Effect) -> Result<Effect, Violation> {
     let again = serde_json::from_str(&effect.to_string()).ok();
     again.ok_or_else(|| Violation::Broken {
@@ -206,6 +279,19 @@ mod tests {
         fn publish(&mut self, _: Epoch, _: &Effect) -> Result<(), ConnectorError> {
             Ok(())
         }
+    }
+
+    #[test]
+    fn a_sink_that_cannot_take_rows_back_says_so() {
+        let store = MemoryStore::new();
+        let mut sink = Eager(MemorySink::new("eager", store), 0);
+        let error = sink.withdraw(Epoch(7), &Effect::Null).unwrap_err();
+        assert_eq!(error.fault(), crate::Fault::User);
+        let message = error.to_string();
+        assert!(
+            message.starts_with("eager: the rows of epoch 7 cannot be taken back"),
+            "{message}"
+        );
     }
 
     #[test]

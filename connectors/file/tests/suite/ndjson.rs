@@ -188,3 +188,74 @@ fn an_epoch_that_is_given_up_takes_its_rows_with_it() {
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     assert_eq!(counts(&path)[&Table::Windows], 2);
 }
+
+#[test]
+fn the_ndjson_sink_takes_epochs_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("out.ndjson");
+    let make = || -> Result<Box<dyn Sink>, ConnectorError> { Ok(Box::new(sink(&path))) };
+    conformance::withdrawal(make, || Ok(counts(&path))).unwrap();
+    assert_eq!(
+        fs::read_dir(dir.path()).unwrap().count(),
+        1,
+        "nothing is left beside it"
+    );
+}
+
+#[test]
+fn an_epoch_is_taken_back_wherever_its_writing_broke_off() {
+    let whole = {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, committed) = two_epochs(dir.path());
+        sink(&path).publish(Epoch(1), &committed).unwrap();
+        fs::read(&path).unwrap()
+    };
+    let foreign = "{\"table\":\"looks\"}\n";
+    for written in [foreign.len(), foreign.len() + 1, 500, whole.len() - 1, whole.len()] {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, committed) = two_epochs(dir.path());
+        fs::write(&path, &whole[..written]).unwrap();
+        for _ in 0..2 {
+            sink(&path).withdraw(Epoch(1), &committed).unwrap();
+            assert_eq!(
+                fs::read_to_string(&path).unwrap(),
+                foreign,
+                "{written} bytes were there"
+            );
+        }
+        // only the epoch that nobody has withdrawn lies beside it
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+    }
+}
+
+#[test]
+fn rows_of_somebody_else_are_not_cut_off() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, committed) = two_epochs(dir.path());
+    sink(&path).publish(Epoch(1), &committed).unwrap();
+    let mut text = fs::read_to_string(&path).unwrap();
+    text.push_str("{\"table\":\"decisions\"}\n");
+    fs::write(&path, &text).unwrap();
+    let message = sink(&path).withdraw(Epoch(1), &committed).unwrap_err().to_string();
+    assert!(message.contains("was written to by somebody else"), "{message}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), text);
+
+    // few enough to be the epoch's, but others
+    let dir = tempfile::tempdir().unwrap();
+    let (path, committed) = two_epochs(dir.path());
+    let text = "{\"table\":\"looks\"}\n{\"table\":\"decisions\"}\n";
+    fs::write(&path, text).unwrap();
+    let message = sink(&path).withdraw(Epoch(1), &committed).unwrap_err().to_string();
+    assert!(message.contains("was written to by somebody else"), "{message}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), text);
+}
+
+#[cfg(unix)]
+#[test]
+fn what_went_into_a_device_is_left_there() {
+    let mut sink = sink(Path::new("/dev/null"));
+    sink.accept(&rows(Table::Windows, 0, 2)).unwrap();
+    let effect = sink.prepare(Epoch(1)).unwrap();
+    sink.publish(Epoch(1), &effect).unwrap();
+    sink.withdraw(Epoch(1), &effect).unwrap();
+}

@@ -7,6 +7,7 @@
 
 mod reading;
 mod replaying;
+mod withdrawing;
 mod writing;
 
 use std::collections::BTreeMap;
