@@ -94,7 +94,7 @@ pub enum FileError {
         reason: String,
     },
     /// Start anew, or put the file back: it is not the one that was read.
-    #[error("{path} has {length} bytes, fewer than the {position} that were read: it was truncated or replaced; use rotation by renaming, or start without the old position", path = path.display())]
+    #[error("{path} has {length} bytes, fewer than the {position} that were read: it was truncated or replaced; use rotation by renaming, or start anew with --restore none", path = path.display())]
     Truncated {
         /// The file.
         path: PathBuf,
@@ -104,7 +104,7 @@ pub enum FileError {
         position: u64,
     },
     /// As [`FileError::Truncated`], seen by the content.
-    #[error("{path} begins differently than when reading began: it was overwritten; use rotation by renaming, or start without the old position", path = path.display())]
+    #[error("{path} begins differently than when reading began: it was overwritten; use rotation by renaming, or start anew with --restore none", path = path.display())]
     Overwritten {
         /// The file.
         path: PathBuf,
@@ -126,7 +126,7 @@ pub enum FileError {
     AlreadyReading,
     /// Give the same input again.
     #[error(
-        "standard input ended after {length} bytes, before the position {position} to go on from; give the same input again, or start without the old position"
+        "standard input ended after {length} bytes, before the position {position} to go on from; give the same input again, or start anew with --restore none"
     )]
     ShortInput {
         /// What there was.
@@ -142,7 +142,7 @@ pub enum FileError {
     },
     /// Feed the same stream again, from its start.
     #[error(
-        "standard input is another one than before: its first {length} bytes are not those that were read; feed it the same stream from its start, or start without the old position"
+        "standard input is another one than before: its first {length} bytes are not those that were read; feed it the same stream from its start, or start anew with --restore none"
     )]
     OtherInput {
         /// How much was compared.

@@ -74,6 +74,9 @@ pub enum Command {
     Export(ExportArgs),
     /// Run the events of a lake through a job
     Replay(ReplayArgs),
+    /// Show the checkpoints of a job, check them, or remove them
+    #[command(subcommand)]
+    Checkpoint(CheckpointCommand),
     /// Show what is known of an experiment, and what may be concluded
     Report(ReportArgs),
     /// Record a decision on an experiment: stopped, shipped, or its allocation changed
@@ -161,7 +164,8 @@ pub struct RunArgs {
     /// Stop at the end of what is there now, also where files are followed, and emit the final windows
     #[arg(long)]
     pub until_end: bool,
-    /// From which checkpoint to go on: `none` starts from the beginning, the only choice in this version
+    /// From which checkpoint to go on: the last (as if nothing were said), `none` to start from the beginning, or an epoch, behind which all that
+    /// was written is taken back
     #[arg(long, value_name = "latest|none|EPOCH")]
     pub restore: Option<String>,
     /// End with status 3 if records could not be read
@@ -386,4 +390,59 @@ mod tests {
     fn the_command_line_contradicts_itself_nowhere() {
         Cli::command().debug_assert();
     }
+}
+
+/// What can be done with checkpoints.
+#[derive(Debug, Subcommand)]
+pub enum CheckpointCommand {
+    /// The epochs that are kept
+    List(CheckpointListArgs),
+    /// What an epoch is made of, as it is written down
+    Show(CheckpointEpochArgs),
+    /// Read everything that an epoch names, and say whether it is what was written
+    Verify(CheckpointEpochArgs),
+    /// Remove all checkpoints of the job: its next run starts from the beginning
+    Reset(CheckpointResetArgs),
+}
+
+/// Arguments of `checkpoint list`.
+#[derive(Debug, Args)]
+pub struct CheckpointListArgs {
+    /// The configuration of the job
+    #[arg(value_name = "CONFIG")]
+    pub config: PathBuf,
+    /// How rows are written
+    #[arg(long, value_enum, default_value_t = FindingFormat::Human)]
+    pub format: FindingFormat,
+    /// Overrides.
+    #[command(flatten)]
+    pub overrides: OverrideArgs,
+}
+
+/// Arguments of `checkpoint show` and `verify`.
+#[derive(Debug, Args)]
+pub struct CheckpointEpochArgs {
+    /// The configuration of the job
+    #[arg(value_name = "CONFIG")]
+    pub config: PathBuf,
+    /// The epoch; without it the last one (show) or every one (verify)
+    #[arg(value_name = "EPOCH")]
+    pub epoch: Option<u64>,
+    /// Overrides.
+    #[command(flatten)]
+    pub overrides: OverrideArgs,
+}
+
+/// Arguments of `checkpoint reset`.
+#[derive(Debug, Args)]
+pub struct CheckpointResetArgs {
+    /// The configuration of the job
+    #[arg(value_name = "CONFIG")]
+    pub config: PathBuf,
+    /// Do it; without this it is only said what would be removed
+    #[arg(long)]
+    pub yes: bool,
+    /// Overrides.
+    #[command(flatten)]
+    pub overrides: OverrideArgs,
 }

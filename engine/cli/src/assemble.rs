@@ -11,9 +11,10 @@ use backplane_events::Table;
 use backplane_file::{FileOptions, FileSource, NdjsonOptions, NdjsonSink, StdinSource, TerminalOptions, TerminalSink};
 use backplane_lake::{LakeOptions, LakeSink, LakeSource};
 use backplane_runtime::declared::declared_rows;
-use backplane_runtime::{Job, JobOptions, Outlet};
+use backplane_runtime::{Job, JobOptions, Outlet, Start};
 use chrono::Utc;
 
+use crate::epochs;
 use crate::exit::CliError;
 use crate::lakes;
 use crate::ledger::LakeLedger;
@@ -32,6 +33,10 @@ pub struct Manner {
     pub until_end: bool,
     /// Records that cannot be read go to the lake only, not to a file.
     pub dead_letters_in_lake: bool,
+    /// The job keeps its epochs, where the configuration has a place for them.
+    pub keeps_epochs: bool,
+    /// Where it begins, if that was said.
+    pub start: Option<Start>,
 }
 
 /// A job that is ready to run.
@@ -58,7 +63,12 @@ pub fn assemble(loaded: &Loaded, manner: Manner, terminal: &Terminal) -> Result<
     for outlet in &mut outlets {
         outlet.sink.check()?;
     }
-    for sink in &config.engine.sinks {
+    let kept = match manner.keeps_epochs {
+        true => epochs::take(config, manner.start)?,
+        false => None,
+    };
+    let is_new = kept.as_ref().is_none_or(|kept| kept.recovery.from().is_none());
+    for sink in config.engine.sinks.iter().filter(|_| is_new) {
         if let SinkKind::Lake(lake) = &sink.kind {
             lakes::refuse_earlier_rows(&sink.name, &lake.url)?;
         }
@@ -72,8 +82,11 @@ pub fn assemble(loaded: &Loaded, manner: Manner, terminal: &Terminal) -> Result<
     let declared = declared_rows(config, &plan, Utc::now().timestamp_micros())?;
     let ledger = LakeLedger::of_config(config);
     let mut job = Job::new(plan, queries, sources, outlets, options)?.with_ledger(Box::new(ledger));
+    if let Some(epochs::Kept { checkpoints, recovery }) = kept {
+        job.resume(checkpoints, recovery)?;
+    }
     for (table, rows) in declared {
-        job.declare(table, rows, true)?;
+        job.declare(table, rows, is_new)?;
     }
     Ok(Assembled {
         job,

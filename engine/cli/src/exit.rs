@@ -3,6 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
+use backplane_checkpoint::CheckpointError;
 use backplane_config::ConfigError;
 use backplane_connector_api::{ConnectorError, Fault};
 use backplane_generator::GeneratorError;
@@ -38,6 +39,9 @@ pub enum CliError {
     /// A source or sink cannot be used, or failed.
     #[error(transparent)]
     Connector(#[from] ConnectorError),
+    /// The checkpoints of a job cannot be used.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
     /// The job failed.
     #[error(transparent)]
     Job(#[from] RuntimeError),
@@ -85,6 +89,7 @@ impl CliError {
             | CliError::Configuration(_)
             | CliError::Generator(GeneratorError::InvalidConfig { .. }) => 2,
             CliError::Connector(error) => of_fault(error.fault()),
+            CliError::Checkpoint(error) => of_fault(error.fault()),
             // by the time a job runs its queries have been planned, so it was the data that one of them failed on
             CliError::Job(RuntimeError::Query { .. }) => 1,
             CliError::Job(error) => of_fault(error.fault()),

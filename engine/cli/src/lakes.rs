@@ -131,16 +131,15 @@ pub fn rows_of<const N: usize>(url: &StorageUrl, tables: [Table; N]) -> Result<[
     })
 }
 
-/// Refuses a lake that holds rows: until positions are kept a run starts from the beginning, and would write once more what an earlier one
-/// wrote.
+/// Refuses a lake that holds rows where a run starts from the beginning: it would write once more what an earlier one wrote.
 ///
 /// # Errors
 /// [`CliError::Usage`] if there is a lake; it cannot be looked at.
 pub fn refuse_earlier_rows(sink: &str, url: &StorageUrl) -> Result<(), CliError> {
     match runtime()?.block_on(Lake::open(&LakeOptions::at(url.as_str()))) {
         Ok(_) => Err(CliError::Usage(format!(
-            "{sink}: the lake {url} already holds rows of an earlier run, and this version always starts from the beginning; choose another \
-             folder, or remove it"
+            "{sink}: the lake {url} already holds rows of an earlier run, and this one starts from the beginning; choose another folder or \
+             remove it, or keep checkpoints (engine.checkpoint.url), so that a run goes on from the one before"
         ))),
         Err(LakeError::NoFolder { .. } | LakeError::NotALake { .. }) => Ok(()),
         Err(error) => Err(error.of(sink).into()),

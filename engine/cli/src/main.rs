@@ -6,6 +6,7 @@
 mod args;
 mod assemble;
 mod commands;
+mod epochs;
 mod exit;
 mod format;
 mod interrupt;

@@ -155,7 +155,10 @@ fn the_same_document_has_the_same_fingerprint_however_it_is_written() {
     )
     .unwrap();
     assert_eq!(
-        other.config.fingerprint().changed_since(&loaded.config.fingerprint()),
+        other
+            .config
+            .fingerprint()
+            .changed_since(loaded.config.fingerprint().parts()),
         ["crossovers", "experiments"]
     );
 }

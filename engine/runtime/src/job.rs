@@ -79,6 +79,8 @@ pub struct Job {
     waiting: Vec<SharedBlock>,
     /// Those of them that are whole in the state of the last epoch, by partition and number.
     whole: HashSet<(u32, u64)>,
+    /// Those of them whose events an earlier run has handed on, when it came to its end.
+    handed_on: BTreeSet<(u32, u64)>,
     queries: UserQueries,
     evaluations: Evaluations,
     ledger: Option<Box<dyn Ledger>>,
@@ -149,6 +151,7 @@ impl Job {
             shards: (0..SHARDS).map(|_| Shard::new(&plan)).collect(),
             waiting: Vec::new(),
             whole: HashSet::new(),
+            handed_on: BTreeSet::new(),
             queries,
             evaluations: Evaluations::new(&plan)?,
             ledger: None,
@@ -497,7 +500,9 @@ impl Job {
     fn release_blocks(&mut self) -> Result<(), RuntimeError> {
         let watermark = self.watermark;
         for block in self.take_released() {
-            emit_block(&block, watermark, &self.plan, &mut self.outlets)?;
+            if !self.handed_on.remove(&block.key()) {
+                emit_block(&block, watermark, &self.plan, &mut self.outlets)?;
+            }
             self.counters.take_in(&block, watermark);
             self.queries.keep(block);
         }

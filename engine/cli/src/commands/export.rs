@@ -32,6 +32,7 @@ pub fn execute(args: &ExportArgs, context: &Context) -> Result<Outcome, CliError
     let manner = Manner {
         until_end: true,
         dead_letters_in_lake: true,
+        ..Manner::default()
     };
     let summary = session::run(assemble(&loaded, manner, &context.terminal)?, context)?;
     summary.tell(context.log_format, &mut context.terminal.errors());

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod checkpoint;
 mod config_show;
 mod decide;
 mod demo;
@@ -78,6 +79,7 @@ pub fn execute(command: Command, context: &Context) -> Result<Outcome, CliError>
         Command::Validate(args) => validate::execute(&args, context),
         Command::Schema => schema::execute(context),
         Command::Sql(args) => sql::execute(&args, context),
+        Command::Checkpoint(command) => checkpoint::execute(&command, context),
         Command::Report(args) => report::execute(&args, context),
         Command::Decide(args) => decide::execute(&args, context),
         Command::Export(args) => export::execute(&args, context),

@@ -3,6 +3,7 @@
 mod harness;
 mod inputs_and_outputs;
 mod looks;
+mod resuming;
 
 use std::fs;
 
@@ -221,8 +222,9 @@ fn a_checkpoint_that_is_not_kept_cannot_be_restored() {
     let run = sandbox.run(&["run", "job.yaml", "--restore", "latest"]);
     assert_eq!(run.status, 2);
     assert!(
-        run.errors
-            .starts_with("error: --restore latest: this version keeps no checkpoints"),
+        run.errors.starts_with(
+            "error: --restore: the job keeps no checkpoints; name a folder for them in engine.checkpoint.url"
+        ),
         "{}",
         run.errors
     );

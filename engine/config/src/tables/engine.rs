@@ -378,7 +378,7 @@ static CHECKPOINT: Shape = Shape::new(
     "How the job's state is kept.",
     &[
         Key::default("interval", Kind::LENGTH, "10s", "How often, by the wall clock."),
-        Key::optional("url", Kind::Storage, "Where; without it the job keeps no state.").without_effect(),
+        Key::optional("url", Kind::Storage, "Where; without it the job keeps no state."),
         Key::default(
             "retain",
             Kind::Integer {
@@ -387,8 +387,7 @@ static CHECKPOINT: Shape = Shape::new(
             },
             "5",
             "How many are kept.",
-        )
-        .without_effect(),
+        ),
     ],
 );
 

@@ -206,7 +206,7 @@ impl Storage {
     /// Removes what no kept epoch names. What cannot be done now is done later.
     fn collect_garbage(&mut self, last: Epoch) {
         let Checkpoints { store, retain, .. } = &self.checkpoints;
-        if store.folder().is_none() && last.0 % REMOTE_GARBAGE != 0 {
+        if store.folder().is_none() && !last.0.is_multiple_of(REMOTE_GARBAGE) {
             return;
         }
         if let Err(error) = store.collect_garbage(last, *retain, &self.manifests) {

@@ -150,7 +150,7 @@ impl Journal {
                 self.write(&JournalEntry::Barrier(columns?, own))?;
                 let part = self.part.take();
                 let part = part.ok_or_else(|| RuntimeError::internal("the journal of an epoch has no part"))?;
-                Ok(NewState::Change(part))
+                Ok(NewState::Change(Box::new(part)))
             }
         }
     }

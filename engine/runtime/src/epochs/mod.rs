@@ -60,7 +60,7 @@ pub enum NewState {
     /// All of it: what is the job's, then shard by shard.
     Base(Vec<PartWriter>),
     /// What came since the last epoch.
-    Change(PartWriter),
+    Change(Box<PartWriter>),
 }
 
 /// What the job says at a barrier.

@@ -63,6 +63,7 @@ impl Job {
         self.epochs.wait()?;
         let state = self.barrier_state()?;
         let mut head = self.head();
+        head.handed_on.extend(self.waiting.iter().map(|block| block.key()));
         self.telling = Some(BTreeSet::new());
         if !self.input.partitions.is_empty() {
             self.settle_until(i64::MAX, &[])?;

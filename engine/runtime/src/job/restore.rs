@@ -72,6 +72,7 @@ impl Job {
         for query in self.queries.take_over(&head.queries, head.watermark) {
             tracing::warn!(query, "this query is new: it runs over windows that start from now on");
         }
+        self.handed_on = head.handed_on;
         self.told = head.told;
         self.was_completed = head.is_completed;
         self.note_whole();

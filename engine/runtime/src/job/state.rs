@@ -17,8 +17,8 @@ use crate::plan::SHARDS;
 use crate::progress::Counters;
 use crate::shard::Shard;
 use crate::state;
-use crate::user_queries::KnownQuery;
 use crate::state::blocks::{Extent, SavedBlock};
+use crate::user_queries::KnownQuery;
 
 /// What of a job is small and written anew each time.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -40,6 +40,9 @@ pub struct Head {
     pub queries: BTreeMap<String, KnownQuery>,
     /// Whether every source was exhausted, and the results are out; the state is the one before that, so that sources may grow.
     pub is_completed: bool,
+    /// Blocks that wait, and whose events were handed on at that end: partitions and numbers.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub handed_on: BTreeSet<(u32, u64)>,
     /// What was told at an end that the state does not know of: names of signals.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub told: BTreeSet<String>,
@@ -88,6 +91,7 @@ impl Job {
             revision: self.revision,
             queries: self.queries.known(),
             is_completed: false,
+            handed_on: self.handed_on.clone(),
             told: self.told.clone(),
         }
     }

@@ -25,7 +25,10 @@ type Partitions = Vec<(String, Vec<u8>)>;
 
 /// A stream with all that streams have, and the configuration that belongs to it.
 fn stream(generator: GeneratorConfig, partitions: u16) -> (Config, Partitions) {
-    let generator = GeneratorConfig { partitions, ..generator };
+    let generator = GeneratorConfig {
+        partitions,
+        ..generator
+    };
     let mut texts = vec![Vec::new(); usize::from(partitions)];
     generate(
         &generator,
@@ -246,7 +249,8 @@ fn a_job_that_came_to_its_end_has_nothing_new_and_goes_on_where_a_partition_come
     let (ending, grown) = run(&partitions);
     assert_eq!(ending, Ending::Exhausted);
     assert_eq!(grown.cumulative, whole.cumulative);
-    assert!(grown.state == whole.state, "the states differ");
+    // where subjects lie in memory depends on how the stream was cut, the paths do not
+    assert_eq!(grown.state.1, whole.state.1);
     // what was told at the first end is not told again; the undisturbed job never told it
     let ids = texts(&rows(&store, Table::Signals), "event_id");
     let origins = texts(&rows(&store, Table::Signals), "metadata");
