@@ -1,8 +1,8 @@
 //! The steps of the commit protocol by name, so that tests can end the process at each of them.
 //!
 //! In a build with debug assertions the environment variable `BACKPLANE_STOP_AT` names a step, and after a colon the how-manieth time it is
-//! reached (`decided:3`). There the process says `reached decided` on standard error and stands still, until somebody ends it. Other builds
-//! have no such steps.
+//! reached (`decided:3`). There the process says `reached decided` on standard error and stands still, until somebody ends it, or the file
+//! that `BACKPLANE_GO_ON_AT` names is there. Other builds have no such steps.
 
 /// A step is reached.
 #[cfg(not(debug_assertions))]
@@ -37,6 +37,12 @@ pub fn reach(step: &str) {
     }
     // where nobody listens, the process stands still all the same
     let _ = writeln!(std::io::stderr(), "reached {step}");
-    std::thread::sleep(Duration::from_secs(300));
+    let go_on = std::env::var_os("BACKPLANE_GO_ON_AT").map(std::path::PathBuf::from);
+    for _ in 0..3_000 {
+        if go_on.as_ref().is_some_and(|path| path.exists()) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
     std::process::exit(99);
 }

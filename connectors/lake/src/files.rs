@@ -22,6 +22,9 @@ use crate::{LakeError, statistics};
 const MOST_OPEN: usize = 24;
 /// A file that has become this long is closed, so that readers can share out the work.
 const LONGEST_FILE: usize = 512 << 20;
+/// How names of files begin and end; between them stands what makes them unique.
+const PREFIX: &str = "part-";
+const SUFFIX: &str = ".zstd.parquet";
 
 /// The files of the current epoch.
 pub(crate) struct Files {
@@ -147,27 +150,47 @@ pub(crate) async fn remove(location: &Location, files: Vec<(Table, Path)>) {
             continue;
         };
         let _ = delta.object_store().delete(&path).await;
-        if let Some(lake) = location.folder() {
-            let below = PathBuf::from(table.name()).join(path.as_ref());
-            let folders = below
-                .ancestors()
-                .skip(1)
-                .filter(|folder| !folder.as_os_str().is_empty());
-            // fails for the first that something is in
-            let _ = folders
-                .map(|folder| std::fs::remove_dir(lake.join(folder)))
-                .find(Result::is_err);
-        }
+        remove_empty_folders(location, table, &path);
     }
+}
+
+/// Removes the local folders of a file that was removed, up to the first that something is in.
+pub(crate) fn remove_empty_folders(location: &Location, table: Table, file: &Path) {
+    let Some(lake) = location.folder() else { return };
+    let below = PathBuf::from(table.name()).join(file.as_ref());
+    let folders = below
+        .ancestors()
+        .skip(1)
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let _ = folders
+        .map(|folder| std::fs::remove_dir(lake.join(folder)))
+        .find(Result::is_err);
+}
+
+/// A new name for a file of a day.
+fn data_file(day: Day) -> Path {
+    let name = format!("{PREFIX}{}{SUFFIX}", Uuid::new_v4());
+    Path::from(format!("{EVENT_DATE}={}/{name}", day.text()))
+}
+
+/// Whether a file in the folder of a table has a name as [`data_file`] gives them.
+pub(crate) fn is_data_file(path: &Path) -> bool {
+    let parts: Vec<_> = path.parts().collect();
+    let [folder, file] = parts.as_slice() else { return false };
+    let day = folder
+        .as_ref()
+        .strip_prefix(EVENT_DATE)
+        .and_then(|rest| rest.strip_prefix('='));
+    let id = file
+        .as_ref()
+        .strip_prefix(PREFIX)
+        .and_then(|rest| rest.strip_suffix(SUFFIX));
+    day.and_then(Day::parse).is_some() && id.is_some_and(|id| Uuid::parse_str(id).is_ok())
 }
 
 impl OpenFile {
     fn create(location: &Location, table: Table, day: Day) -> Result<Self, LakeError> {
-        let path = Path::from(format!(
-            "{EVENT_DATE}={}/part-{}.zstd.parquet",
-            day.text(),
-            Uuid::new_v4()
-        ));
+        let path = data_file(day);
         let output = BufWriter::new(location.delta_table(table)?.object_store(), path.clone());
         // without the Arrow schema a reader sees plain text where we have dictionaries, as the Delta log says
         let options = ArrowWriterOptions::new()

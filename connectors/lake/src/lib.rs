@@ -13,7 +13,7 @@
 //!
 //! Event tables are partitioned by the date of the event's time, the others by the date on which the row was emitted. [`LakeSink`] writes
 //! it, in two steps: files that no Delta reader sees, then one commit per table. [`Lake`] reads it with DataFusion, [`LakeSource`] gives its
-//! events back as a stream in event-time order.
+//! events back as a stream in event-time order. [`Leftovers`] are the files that no reader needs.
 
 mod config;
 mod durable;
@@ -29,6 +29,7 @@ mod runtime;
 mod sink;
 mod source;
 mod statistics;
+mod upkeep;
 mod writer;
 
 pub use config::LakeOptions;
@@ -37,3 +38,4 @@ pub use layout::{EVENT_DATE, delta_schema, kinds_of_files};
 pub use reader::Lake;
 pub use sink::LakeSink;
 pub use source::LakeSource;
+pub use upkeep::{FileCount, Leftovers};

@@ -87,6 +87,11 @@ impl Lake {
         self.tables.contains_key(&table)
     }
 
+    /// The Delta table; none if it was never written to.
+    pub(crate) fn delta(&self, table: Table) -> Option<&DeltaTable> {
+        self.tables.get(&table)
+    }
+
     /// Every table of the engine for DataFusion, with the column `event_date`; those that were never written to are empty. Texts are
     /// string views, as in every Parquet table of DataFusion.
     ///

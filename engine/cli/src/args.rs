@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use backplane_config::Micros;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Stream analytics for online experiments.
@@ -81,6 +82,8 @@ pub enum Command {
     Report(ReportArgs),
     /// Record a decision on an experiment: stopped, shipped, or its allocation changed
     Decide(DecideArgs),
+    /// Remove the files of a lake that no reader needs
+    Vacuum(VacuumArgs),
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -354,6 +357,31 @@ impl Decision {
             Decision::Allocation => "allocation",
         }
     }
+}
+
+/// Arguments of `vacuum`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Removed are files of epochs that were never published or were taken back, and what a process that was killed left half-written. \
+                  Rows are never removed.\n\nExamples:\n  backplane vacuum --lake backplane-demo/lake --dry-run\n  backplane vacuum -c job.yaml \
+                  --older-than 12h"
+)]
+pub struct VacuumArgs {
+    /// The lake: a path or file:///path
+    #[arg(long, value_name = "URL")]
+    pub lake: Option<String>,
+    /// A configuration, whose lake is meant
+    #[arg(short, long, value_name = "CONFIG")]
+    pub config: Option<PathBuf>,
+    /// How old a file must be to be removed, e.g. 12h or 7d; at least 1h
+    #[arg(long, value_name = "AGE", default_value = "7d", value_parser = Micros::parse)]
+    pub older_than: Micros,
+    /// Say what would be removed, and remove nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Allow an age below 1h; no job may be writing the lake
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// Arguments of `config show`.

@@ -1,15 +1,17 @@
 //! Lakes to be asked in SQL.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::DataType;
 use backplane_config::{Config, SinkKind, SourceKind, StorageUrl};
 use backplane_events::Table;
-use backplane_lake::{Lake, LakeError, LakeOptions};
+use backplane_lake::{FileCount, Lake, LakeError, LakeOptions, Leftovers};
 use backplane_queries::{Catalogue, session};
 use datafusion::common::DataFusionError;
 use datafusion::execution::runtime_env::RuntimeEnv;
@@ -144,6 +146,23 @@ pub fn refuse_earlier_rows(sink: &str, url: &StorageUrl) -> Result<(), CliError>
         Err(LakeError::NoFolder { .. } | LakeError::NotALake { .. }) => Ok(()),
         Err(error) => Err(error.of(sink).into()),
     }
+}
+
+/// Removes the files of a lake that no reader needs and that are so old, or counts them only.
+///
+/// # Errors
+/// There is no lake, or it cannot be read or written.
+pub fn vacuum(url: &StorageUrl, older_than: Duration, dry_run: bool) -> Result<BTreeMap<Table, FileCount>, CliError> {
+    let options = LakeOptions::at(url.as_str());
+    let removed = runtime()?.block_on(async {
+        let leftovers = Leftovers::find(&options, older_than).await?;
+        let counts = leftovers.counts();
+        if !dry_run {
+            leftovers.remove().await?;
+        }
+        Ok(counts)
+    });
+    removed.map_err(|error: LakeError| error.of(LAKE).into())
 }
 
 /// The lake of a configuration: the first that it writes, else the first that it reads.

@@ -7,6 +7,7 @@
 
 mod reading;
 mod replaying;
+mod upkeep;
 mod withdrawing;
 mod writing;
 

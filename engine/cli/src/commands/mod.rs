@@ -12,6 +12,7 @@ mod report;
 mod run;
 mod schema;
 mod sql;
+mod vacuum;
 mod validate;
 
 use std::io::Write as _;
@@ -84,6 +85,7 @@ pub fn execute(command: Command, context: &Context) -> Result<Outcome, CliError>
         Command::Decide(args) => decide::execute(&args, context),
         Command::Export(args) => export::execute(&args, context),
         Command::Replay(args) => replay::execute(&args, context),
+        Command::Vacuum(args) => vacuum::execute(&args, context),
         Command::Config(ConfigCommand::Show(args)) => config_show::execute(&args, context),
     }
 }

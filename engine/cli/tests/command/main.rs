@@ -4,6 +4,7 @@ mod harness;
 mod inputs_and_outputs;
 mod looks;
 mod resuming;
+mod vacuum;
 
 use std::fs;
 
