@@ -1,6 +1,7 @@
 //! Tests that cross crates, in one binary.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod crash;
 mod differential;
 mod oracle;
 mod readers;

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
+use backplane_connector_api::steps;
 use backplane_events::Table;
 use deltalake_core::kernel::transaction::{CommitBuilder, CommitProperties, TransactionError};
 use deltalake_core::kernel::{Action, Add, Transaction};
@@ -130,6 +131,7 @@ impl TableLog {
             };
             if self.add_version(properties, actions.clone(), operation).await? {
                 self.committed.insert(transaction.to_owned(), epoch);
+                steps::reach("lake-committed");
                 return Ok(());
             }
         }
