@@ -13,6 +13,7 @@ pub mod layout;
 mod manifest;
 mod owner;
 mod part;
+mod place;
 pub mod protocol;
 mod store;
 #[cfg(test)]

@@ -65,7 +65,7 @@ impl PartWriter {
                 .map_err(|error| CheckpointError::storage(&doing, error))?;
             if let Some(upload) = &mut self.upload {
                 let finished = self.store.block_on(upload.shutdown());
-                finished.map_err(|error| CheckpointError::storage(&doing, error))?;
+                finished.map_err(|error| CheckpointError::storage(&doing, self.store.told(&error)))?;
             }
             self.store.make_durable(&self.path)?;
         } else {
@@ -82,7 +82,7 @@ impl PartWriter {
         let chunk = Bytes::from(std::mem::replace(&mut self.buffer, Vec::with_capacity(CHUNK)));
         let upload = self.upload.get_or_insert_with(|| self.store.upload(&self.path));
         let written = self.store.block_on(upload.put(chunk));
-        written.map_err(io::Error::other)
+        written.map_err(|error| io::Error::other(self.store.told(&error)))
     }
 }
 
@@ -160,7 +160,9 @@ impl<'a> PartReader<'a> {
             }
             Bytestream::Stream(stream) => {
                 let next = self.store.block_on(stream.next());
-                self.chunk = next.transpose().map_err(io::Error::other)?.unwrap_or_default();
+                let next = next.transpose();
+                let next = next.map_err(|error| io::Error::other(self.store.told(&error)))?;
+                self.chunk = next.unwrap_or_default();
             }
         }
         self.hash.update(&self.chunk);

@@ -1,6 +1,7 @@
 //! The storage of a job's checkpoints: a local folder or any object store, by the same calls.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::future::Future;
 use std::path::{Path as LocalPath, PathBuf};
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use crate::error::CheckpointError;
 use crate::layout;
 use crate::manifest::{EpochRecord, FORMAT, Manifest, ManifestRef, PartRef, Writer};
 use crate::part::{Bytestream, PartReader, PartWriter, hash_of};
+use crate::place::{Credentials, in_short};
 use crate::protocol::{self, Attempt, Verdict};
 
 /// How often a call that may be repeated is made.
@@ -32,6 +34,7 @@ pub struct CheckpointStore {
     /// The same on the local file system, where it is there.
     folder: Option<PathBuf>,
     runtime: Runtime,
+    credentials: Credentials,
     pub(crate) patience: Patience,
 }
 
@@ -98,8 +101,20 @@ impl CheckpointStore {
             root,
             folder,
             runtime,
+            credentials: Credentials::default(),
             patience: Patience::default(),
         })
+    }
+
+    /// With credentials that no error may show.
+    pub(crate) fn hiding(mut self, credentials: Credentials) -> Self {
+        self.credentials = credentials;
+        self
+    }
+
+    /// What the store says, in short and without credentials.
+    pub(crate) fn told(&self, error: &impl Display) -> String {
+        self.credentials.hidden_in(&in_short(&error.to_string()))
     }
 
     /// Waits as long as this.
@@ -135,10 +150,11 @@ impl CheckpointStore {
                 Err(Failure::Said(Error::NotFound { .. })) => return Ok(None),
                 Err(failure) => failure,
             };
+            let told = self.told(&error);
             if attempt >= ATTEMPTS || !error.may_pass() {
-                return Err(CheckpointError::storage(doing, error));
+                return Err(CheckpointError::storage(doing, told));
             }
-            tracing::warn!(%error, attempt, "{doing} failed; trying again");
+            tracing::warn!(error = told, attempt, "{doing} failed; trying again");
             std::thread::sleep(pause);
             pause *= 2;
         }
@@ -162,9 +178,18 @@ impl CheckpointStore {
     }
 
     pub(crate) fn put(&self, path: &str, bytes: Vec<u8>) -> Result<(), CheckpointError> {
-        let (place, payload) = (self.at(path), PutPayload::from(bytes));
-        self.again(&format!("writing {path}"), || self.store.put(&place, payload.clone()))?;
+        self.put_lightly(path, bytes)?;
         self.make_durable(path)
+    }
+
+    /// As [`CheckpointStore::put`], for what may be lost when the machine fails.
+    fn put_lightly(&self, path: &str, bytes: Vec<u8>) -> Result<(), CheckpointError> {
+        let (place, payload) = (self.at(path), PutPayload::from(bytes));
+        let doing = format!("writing {path}");
+        let put = self.again(&doing, || self.store.put(&place, payload.clone()))?;
+        // only what is to be read may be missing
+        put.map(drop)
+            .ok_or_else(|| CheckpointError::storage(doing, "there is no such bucket or container; make it first"))
     }
 
     fn get(&self, path: &str) -> Result<Option<Vec<u8>>, CheckpointError> {
@@ -255,7 +280,7 @@ impl CheckpointStore {
                 Ok(_) => Attempt::Created,
                 Err(Failure::Said(Error::AlreadyExists { .. } | Error::Precondition { .. })) => Attempt::Exists,
                 Err(failure) => {
-                    last = failure.to_string();
+                    last = self.told(failure);
                     Attempt::Unknown
                 }
             };
@@ -387,7 +412,7 @@ impl CheckpointStore {
         let remove = |path: &String| match self.in_time(self.store.delete(&self.at(path))) {
             Ok(()) | Err(Failure::Said(Error::NotFound { .. })) => true,
             Err(error) => {
-                tracing::debug!(%error, path, "garbage could not be removed");
+                tracing::debug!(error = self.told(&error), path, "garbage could not be removed");
                 false
             }
         };
@@ -423,9 +448,7 @@ impl CheckpointStore {
     }
 
     pub(crate) fn write_owner(&self, owner: &crate::Owner) -> Result<(), CheckpointError> {
-        let (place, payload) = (self.at(layout::OWNER), PutPayload::from(Self::to_json(owner)?));
-        self.again("writing owner.json", || self.store.put(&place, payload.clone()))?;
-        Ok(())
+        self.put_lightly(layout::OWNER, Self::to_json(owner)?)
     }
 }
 
