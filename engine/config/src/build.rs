@@ -250,7 +250,7 @@ fn query(node: &Node) -> Query {
 fn checkpoint(node: &Node) -> Checkpoint {
     Checkpoint {
         interval: duration(node, "interval"),
-        url: node.get("url").map(|_| storage(node)),
+        url: read(node, "url", |text| StorageUrl::parse_remote(text).ok()),
         retain: count(node, "retain")
             .and_then(|retain| u32::try_from(retain).ok())
             .unwrap_or_default(),

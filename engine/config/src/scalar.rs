@@ -67,7 +67,8 @@ pub(crate) fn check(node: &Node, kind: Kind) -> Result<Option<&'static str>, Wro
             .map_err(|message| format!("{message}, not {}", shown(Some(node), text)).into()),
         Kind::TimeSpan => fits(is_time_span(text)),
         Kind::TimeOfDay => fits(is_time_of_day(text)),
-        Kind::Storage => StorageUrl::parse(text).map(|_| None).map_err(Wrong::from),
+        Kind::Storage { remote: false } => StorageUrl::parse(text).map(|_| None).map_err(Wrong::from),
+        Kind::Storage { remote: true } => StorageUrl::parse_remote(text).map(|_| None).map_err(Wrong::from),
         Kind::Address => fits(text.parse::<SocketAddr>().is_ok()),
         Kind::Segment => fits(Segment::parse(text).is_some()),
         Kind::Choice(names) => match names.iter().find(|name| name.eq_ignore_ascii_case(text)) {
@@ -162,7 +163,7 @@ fn expected(kind: Kind) -> String {
         Kind::TimeSpan => "a length of time such as 00:30:00 (hh:mm:ss)",
         Kind::TimeOfDay => "a time of day such as 09:00",
         Kind::Choice(names) => return format!("one of {}", names.join(", ")),
-        Kind::Storage => "a path or URL",
+        Kind::Storage { .. } => "a path or URL",
         Kind::Address => "an address and port such as 127.0.0.1:8080",
         Kind::Segment => "tenantId, subjectType or attributes.NAME",
         _ => "text",

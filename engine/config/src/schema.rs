@@ -105,7 +105,7 @@ impl Definitions {
 
     fn kind(&mut self, kind: Kind, shape: &'static Shape) -> Value {
         match kind {
-            Kind::Text | Kind::Secret | Kind::Storage => {
+            Kind::Text | Kind::Secret | Kind::Storage { .. } => {
                 json!({ "type": ["string", "number", "boolean"], "minLength": 1 })
             }
             Kind::Flag => or_variable(json!({ "type": "boolean" })),

@@ -26,8 +26,8 @@ pub(crate) enum Kind {
     TimeOfDay,
     /// One of these, in any case.
     Choice(&'static [Choice]),
-    /// A path or URL of a folder.
-    Storage,
+    /// A path or URL of a folder, where `remote` also of an object store.
+    Storage { remote: bool },
     /// `127.0.0.1:8080`.
     Address,
     /// `tenantId`, `subjectType` or `attributes.NAME`.

@@ -4,7 +4,11 @@ use std::{fmt, path::PathBuf};
 
 use serde::{Serialize, Serializer};
 
-/// The place of a lake or of checkpoints: a `file:///absolute/path` URL, or a path, relative to the working directory.
+/// The schemes of object stores: Amazon S3 and what speaks like it, Azure by two names, Google Cloud Storage.
+const OBJECT_STORES: [&str; 4] = ["s3", "az", "abfss", "gs"];
+
+/// The place of a lake or of checkpoints: a `file:///absolute/path` URL, or a path, relative to the working directory. Checkpoints may also be
+/// at the URL of an object store, which holds no credentials.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct StorageUrl(String);
 
@@ -15,12 +19,35 @@ impl StorageUrl {
         Self(path.as_ref().to_string_lossy().into_owned())
     }
 
-    /// Reads a URL or a path.
+    /// Reads a path or the URL of a local folder.
     ///
     /// # Errors
     /// The URL is malformed, or of a scheme that this version cannot store to. The message never repeats the URL, which may hold
     /// credentials.
     pub fn parse(text: &str) -> Result<Self, String> {
+        Self::read(text, |url| {
+            let scheme = url.scheme();
+            Err(format!(
+                "{scheme} storage is not available in this version; use a path or file:///path"
+            ))
+        })
+    }
+
+    /// Reads a path or a URL, also one of an object store.
+    ///
+    /// # Errors
+    /// As of [`StorageUrl::parse`]; the URL holds what may be credentials, or names no bucket.
+    pub fn parse_remote(text: &str) -> Result<Self, String> {
+        if !text.contains("://")
+            && let Some((scheme, _)) = text.trim().split_once(":/")
+            && OBJECT_STORES.contains(&scheme)
+        {
+            return Err(format!("a URL needs two slashes: {scheme}://bucket/path"));
+        }
+        Self::read(text, check_object_store)
+    }
+
+    fn read(text: &str, remote: impl Fn(&url::Url) -> Result<(), String>) -> Result<Self, String> {
         let text = text.trim();
         if text.is_empty() {
             return Err("a URL or a path is expected".to_owned());
@@ -30,15 +57,11 @@ impl StorageUrl {
         }
         let url = url::Url::parse(text).map_err(|error| format!("this is not a URL: {error}"))?;
         if url.scheme() != "file" {
-            let scheme = url.scheme();
-            return Err(format!(
-                "{scheme} storage is not available in this version; use a path or file:///path"
-            ));
+            remote(&url)?;
+        } else if url.to_file_path().is_err() {
+            return Err("a file URL needs three slashes and an absolute path: file:///path".to_owned());
         }
-        match url.to_file_path() {
-            Ok(_) => Ok(Self(text.to_owned())),
-            Err(()) => Err("a file URL needs three slashes and an absolute path: file:///path".to_owned()),
-        }
+        Ok(Self(text.to_owned()))
     }
 
     /// As it was written.
@@ -58,6 +81,34 @@ impl StorageUrl {
             .filter(|url| url.scheme() == "file")
             .and_then(|url| url.to_file_path().ok())
     }
+}
+
+/// Refuses what is no URL of an object store, and what may be a credential in one.
+fn check_object_store(url: &url::Url) -> Result<(), String> {
+    let scheme = url.scheme();
+    if !OBJECT_STORES.contains(&scheme) {
+        return Err(format!(
+            "{scheme} storage is not available in this version; use a path, file:///path, s3://bucket/path, gs://bucket/path or \
+             az://container/path"
+        ));
+    }
+    // Azure's own way to write a container and its account looks like a user and a host
+    let is_container = scheme == "abfss" && url.password().is_none();
+    if url.password().is_some() || !(url.username().is_empty() || is_container) {
+        return Err(
+            "the URL holds a user name or a password; put credentials into the environment of the job, and leave them out here".to_owned(),
+        );
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(
+            "the URL goes on behind its path; put credentials into the environment of the job, and leave out what begins with ? or #"
+                .to_owned(),
+        );
+    }
+    if url.host_str().is_none_or(str::is_empty) {
+        return Err(format!("the URL names no bucket: {scheme}://bucket/path is expected"));
+    }
+    Ok(())
 }
 
 impl fmt::Display for StorageUrl {
@@ -99,5 +150,50 @@ mod tests {
                 .contains("three slashes")
         );
         assert!(StorageUrl::parse(" ").is_err());
+    }
+
+    #[test]
+    fn urls_of_object_stores_are_places_that_are_no_folders() {
+        for text in [
+            "s3://bucket",
+            "s3://bucket/below/it",
+            "gs://bucket/path",
+            "az://container/path",
+            "abfss://container@account.dfs.core.windows.net/path",
+        ] {
+            let url = StorageUrl::parse_remote(text).unwrap();
+            assert_eq!((url.as_str(), url.local_path()), (text, None));
+            assert!(StorageUrl::parse(text).is_err());
+        }
+        let folder = StorageUrl::parse_remote("checkpoints").unwrap();
+        assert_eq!(folder.local_path(), Some(PathBuf::from("checkpoints")));
+    }
+
+    #[test]
+    fn a_url_that_may_hold_credentials_is_refused_and_not_repeated() {
+        for (text, reason) in [
+            ("s3://id:hunter2@bucket/path", "put credentials into the environment"),
+            ("s3://hunter2@bucket/path", "put credentials into the environment"),
+            ("s3://id:hun/ter2@bucket/path", "this is not a URL"),
+            (
+                "abfss://c:hunter2@account.dfs.core.windows.net",
+                "put credentials into the environment",
+            ),
+            (
+                "az://container/path?sig=hunter2",
+                "put credentials into the environment",
+            ),
+            ("gs://bucket/path#hunter2", "put credentials into the environment"),
+            ("s3:///hunter2", "names no bucket"),
+            ("s3:/hunter2", "needs two slashes: s3://bucket/path"),
+            (
+                "hdfs://hunter2/path",
+                "hdfs storage is not available in this version; use a path",
+            ),
+        ] {
+            let message = StorageUrl::parse_remote(text).unwrap_err();
+            assert!(message.contains(reason), "{message}");
+            assert!(!message.contains("ter2"), "{message}");
+        }
     }
 }

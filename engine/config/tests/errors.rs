@@ -188,6 +188,17 @@ engine:
 }
 
 #[test]
+fn checkpoints_may_be_on_an_object_store_and_no_url_is_repeated_that_may_hold_credentials() {
+    let with = |url: &str| format!("engine: {{ checkpoint: {{ url: '{url}' }} }}");
+    let config = load(&with("s3://bucket/path")).unwrap().config;
+    assert_eq!(config.engine.checkpoint.url.unwrap().as_str(), "s3://bucket/path");
+    assert_snapshot!(findings(&with("s3://id:hunter2@bucket/path")), @r"
+    job.yaml:1:25: warning: engine.checkpoint.url: is checked, but has no effect in this version
+    job.yaml:1:30: error: engine.checkpoint.url: the URL holds a user name or a password; put credentials into the environment of the job, and leave them out here
+    ");
+}
+
+#[test]
 fn a_key_given_twice_is_an_error_also_where_keys_are_free() {
     let text = "\
 engine: { job: a, job: b }

@@ -147,7 +147,11 @@ static STDIN_SOURCE: Shape = Shape::new(
 static LAKE: Shape = Shape::new(
     "lake",
     "A lake of Delta tables.",
-    &[Key::required("url", Kind::Storage, "A path or file:///path.")],
+    &[Key::required(
+        "url",
+        Kind::Storage { remote: false },
+        "A path or file:///path.",
+    )],
 );
 
 static FILE_SINK: Shape = Shape::new(
@@ -378,7 +382,12 @@ static CHECKPOINT: Shape = Shape::new(
     "How the job's state is kept.",
     &[
         Key::default("interval", Kind::LENGTH, "10s", "How often, by the wall clock."),
-        Key::optional("url", Kind::Storage, "Where; without it the job keeps no state."),
+        Key::optional(
+            "url",
+            Kind::Storage { remote: true },
+            "Where: a path, file:///path, s3://bucket/path, gs://bucket/path, az://container/path or \
+             abfss://container@account.dfs.core.windows.net/path, with credentials from the environment; without it the job keeps no state.",
+        ),
         Key::default(
             "retain",
             Kind::Integer {
