@@ -1,5 +1,9 @@
-//! How the tests run the built `backplane` command, the polars oracle and other readers.
+//! How the tests run the built `backplane` command, the polars oracle, other readers and servers.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod object_store;
+
+pub use object_store::ObjectStoreServer;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -35,7 +39,7 @@ pub fn backplane() -> PathBuf {
     binary
 }
 
-/// The interpreter with polars, DuckDB and deltalake; set up if it is not there yet.
+/// The interpreter with polars, DuckDB, deltalake and moto; set up if it is not there yet.
 ///
 /// # Panics
 /// If the environment cannot be set up.

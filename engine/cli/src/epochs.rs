@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use backplane_checkpoint::{CheckpointStore, Lease, Manifest, Writer};
-use backplane_config::Config;
+use backplane_config::{Config, process_environment};
 use backplane_connector_api::Epoch;
 use backplane_runtime::{Checkpoints, LEAST_JOURNAL, Recovery, Start};
 
@@ -33,10 +33,8 @@ pub fn store_of(config: &Config) -> Result<Option<CheckpointStore>, CliError> {
     let Some(url) = &config.engine.checkpoint.url else {
         return Ok(None);
     };
-    let Some(folder) = url.local_path() else {
-        return Err(CliError::Usage(format!("engine.checkpoint.url: {url} is no folder")));
-    };
-    Ok(Some(CheckpointStore::local(&folder, &config.engine.job)?))
+    let store = CheckpointStore::open(url.as_str(), process_environment, &config.engine.job)?;
+    Ok(Some(store))
 }
 
 /// The epochs of a job that is about to run, and what it goes on from. No other instance runs it from now on.
