@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use backplane_checkpoint::{
@@ -19,14 +20,14 @@ const HURRY: Patience = Patience {
 };
 
 /// The store of a new process.
-fn store(server: &ObjectStoreServer, job: &str) -> CheckpointStore {
+fn store(server: &ObjectStoreServer, job: &str) -> Arc<CheckpointStore> {
     open(server, "s3://bucket/below/it", job)
 }
 
-fn open(server: &ObjectStoreServer, url: &str, job: &str) -> CheckpointStore {
+fn open(server: &ObjectStoreServer, url: &str, job: &str) -> Arc<CheckpointStore> {
     let variables = BTreeMap::from(server.environment());
     let opened = CheckpointStore::open(url, |name| variables.get(name).cloned(), job);
-    opened.expect("an address").with_patience(HURRY)
+    Arc::new(opened.expect("an address").with_patience(HURRY))
 }
 
 fn server() -> ObjectStoreServer {
@@ -36,7 +37,7 @@ fn server() -> ObjectStoreServer {
 }
 
 /// A piece of state of this many bytes, other ones for each epoch.
-fn write(store: &CheckpointStore, epoch: u64, writer: Writer, name: &str, bytes: usize) -> PartRef {
+fn write(store: &Arc<CheckpointStore>, epoch: u64, writer: Writer, name: &str, bytes: usize) -> PartRef {
     let mut part = store.write_part(Epoch(epoch), writer, name);
     let block: Vec<u8> = (0..=255_u8).map(|byte| byte.wrapping_mul(epoch as u8 | 1)).collect();
     let mut left = bytes;
@@ -48,7 +49,7 @@ fn write(store: &CheckpointStore, epoch: u64, writer: Writer, name: &str, bytes:
     part.finish().expect("the store keeps it")
 }
 
-fn prepare(store: &CheckpointStore, epoch: u64, writer: Writer, parts: &[PartRef]) -> (Manifest, EpochRecord) {
+fn prepare(store: &Arc<CheckpointStore>, epoch: u64, writer: Writer, parts: &[PartRef]) -> (Manifest, EpochRecord) {
     let manifest = Manifest {
         format: FORMAT,
         engine: "0".to_owned(),
@@ -61,6 +62,7 @@ fn prepare(store: &CheckpointStore, epoch: u64, writer: Writer, parts: &[PartRef
         changes: parts.to_vec(),
         head: json!({ "positions": [epoch * 10] }),
         effects: BTreeMap::from([("sink".to_owned(), json!({ "offset": epoch }))]),
+        withdrawn: Vec::new(),
     };
     let record = EpochRecord {
         epoch: Epoch(epoch),
@@ -71,7 +73,7 @@ fn prepare(store: &CheckpointStore, epoch: u64, writer: Writer, parts: &[PartRef
 }
 
 /// Prepares and decides an epoch whose state are these parts and one more.
-fn commit(store: &CheckpointStore, epoch: u64, writer: Writer, parts: &mut Vec<PartRef>) -> Manifest {
+fn commit(store: &Arc<CheckpointStore>, epoch: u64, writer: Writer, parts: &mut Vec<PartRef>) -> Manifest {
     parts.push(write(store, epoch, writer, "changes", 1000));
     let (manifest, record) = prepare(store, epoch, writer, parts);
     store.decide(&record).expect("nobody else is there");
@@ -141,14 +143,14 @@ fn an_epoch_is_decided_once_and_the_loser_is_told() {
 #[test]
 fn of_eight_that_decide_an_epoch_at_once_exactly_one_wins() {
     let server = server();
-    let stores: Vec<CheckpointStore> = (0..8).map(|_| store(&server, "job")).collect();
+    let stores: Vec<Arc<CheckpointStore>> = (0..8).map(|_| store(&server, "job")).collect();
     for epoch in 1..=20 {
-        let prepared: Vec<(&CheckpointStore, EpochRecord)> = stores
+        let prepared: Vec<(&Arc<CheckpointStore>, EpochRecord)> = stores
             .iter()
             .map(|store| (store, prepare(store, epoch, Writer::new(), &[]).1))
             .collect();
         let start = std::sync::Barrier::new(prepared.len());
-        let decide = &|(store, record): &(&CheckpointStore, EpochRecord)| {
+        let decide = &|(store, record): &(&Arc<CheckpointStore>, EpochRecord)| {
             start.wait();
             store.decide(record)
         };
