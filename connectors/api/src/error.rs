@@ -34,6 +34,14 @@ pub enum ConnectorError {
         /// Whether the same call may succeed later.
         retry: bool,
     },
+    /// A partition that was read before is not there any more.
+    #[error("{connector}: {message}")]
+    Gone {
+        /// The connector and its name in the configuration.
+        connector: String,
+        /// What is gone and what to do.
+        message: String,
+    },
     /// What was read is damaged (a truncated archive, a corrupt table).
     #[error("{connector}: {message}")]
     Damaged {
@@ -70,6 +78,14 @@ impl ConnectorError {
         }
     }
 
+    /// A partition is gone.
+    pub fn gone(connector: impl fmt::Display, message: impl fmt::Display) -> Self {
+        Self::Gone {
+            connector: connector.to_string(),
+            message: message.to_string(),
+        }
+    }
+
     /// What was read is damaged.
     pub fn damaged(connector: impl fmt::Display, message: impl fmt::Display) -> Self {
         Self::Damaged {
@@ -90,7 +106,7 @@ impl ConnectorError {
     #[must_use]
     pub fn fault(&self) -> Fault {
         match self {
-            Self::Invalid { .. } => Fault::User,
+            Self::Invalid { .. } | Self::Gone { .. } => Fault::User,
             Self::Unavailable { .. } | Self::Damaged { .. } => Fault::Outside,
             Self::Internal { .. } => Fault::Ours,
         }

@@ -109,7 +109,7 @@ pub trait Source: Send {
     /// Opens a partition at a position, or at its beginning.
     ///
     /// # Errors
-    /// The partition is gone, or the position is not in it.
+    /// [`ConnectorError::Gone`] if the partition is not there any more; the position is not in it.
     fn open(
         &mut self,
         partition: &PartitionId,

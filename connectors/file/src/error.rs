@@ -192,6 +192,7 @@ impl FileError {
             Self::Damaged { .. } | Self::Truncated { .. } | Self::Overwritten { .. } | Self::Shared { .. } => {
                 ConnectorError::damaged(connector, message)
             }
+            Self::Gone { .. } => ConnectorError::gone(connector, message),
             Self::BrokenInput { .. } => ConnectorError::Unavailable {
                 connector: connector.to_owned(),
                 message,

@@ -64,7 +64,7 @@ impl PartWriter {
             self.hand_over()
                 .map_err(|error| CheckpointError::storage(&doing, error))?;
             if let Some(upload) = &mut self.upload {
-                let finished = self.store.block_on(upload.shutdown());
+                let finished = self.store.wait_for(upload.shutdown()).flatten();
                 finished.map_err(|error| CheckpointError::storage(&doing, self.store.told(&error)))?;
             }
             self.store.make_durable(&self.path)?;
@@ -81,7 +81,7 @@ impl PartWriter {
     fn hand_over(&mut self) -> io::Result<()> {
         let chunk = Bytes::from(std::mem::replace(&mut self.buffer, Vec::with_capacity(CHUNK)));
         let upload = self.upload.get_or_insert_with(|| self.store.upload(&self.path));
-        let written = self.store.block_on(upload.put(chunk));
+        let written = self.store.wait_for(upload.put(chunk))?;
         written.map_err(|error| io::Error::other(self.store.told(&error)))
     }
 }
@@ -119,6 +119,8 @@ pub struct PartReader<'a> {
     chunk: Bytes,
     hash: Xxh3,
     read: u64,
+    /// Why reading broke off.
+    failure: Option<String>,
 }
 
 impl<'a> PartReader<'a> {
@@ -130,6 +132,7 @@ impl<'a> PartReader<'a> {
             chunk: Bytes::new(),
             hash: Xxh3::new(),
             read: 0,
+            failure: None,
         }
     }
 
@@ -139,7 +142,11 @@ impl<'a> PartReader<'a> {
     /// It cannot be read, or it is not.
     pub fn finish(mut self) -> Result<(), CheckpointError> {
         let what = format!("the state part {}", self.part.path);
-        io::copy(&mut self, &mut io::sink()).map_err(|error| CheckpointError::damaged(&what, error))?;
+        let read = match self.failure.take() {
+            Some(failure) => Err(failure),
+            None => io::copy(&mut self, &mut io::sink()).map_err(|error| error.to_string()),
+        };
+        read.map_err(|reason| CheckpointError::storage(format!("reading {}", self.part.path), reason))?;
         if self.read != self.part.bytes {
             let reason = format!("it has {} bytes where {} were written", self.read, self.part.bytes);
             return Err(CheckpointError::damaged(&what, reason));
@@ -151,6 +158,12 @@ impl<'a> PartReader<'a> {
     }
 
     fn refill(&mut self) -> io::Result<()> {
+        let read = self.read_chunk();
+        self.failure = read.as_ref().err().map(ToString::to_string);
+        read
+    }
+
+    fn read_chunk(&mut self) -> io::Result<()> {
         match &mut self.input {
             Bytestream::File(file) => {
                 let mut chunk = vec![0; CHUNK];
@@ -159,8 +172,7 @@ impl<'a> PartReader<'a> {
                 self.chunk = Bytes::from(chunk);
             }
             Bytestream::Stream(stream) => {
-                let next = self.store.block_on(stream.next());
-                let next = next.transpose();
+                let next = self.store.wait_for(stream.next())?.transpose();
                 let next = next.map_err(|error| io::Error::other(self.store.told(&error)))?;
                 self.chunk = next.unwrap_or_default();
             }

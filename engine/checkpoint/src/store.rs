@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::future::Future;
+use std::io;
 use std::path::{Path as LocalPath, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -130,8 +131,16 @@ impl CheckpointStore {
         self.folder.as_deref()
     }
 
-    pub(crate) fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
-        self.runtime.block_on(work)
+    /// Waits for a call that is not made again, as long as for any.
+    pub(crate) fn wait_for<T>(&self, work: impl Future<Output = T>) -> io::Result<T> {
+        let in_time = async { tokio::time::timeout(self.patience.answer, work).await };
+        let silent = |_| {
+            io::Error::new(
+                io::ErrorKind::TimedOut,
+                Failure::Silent(self.patience.answer).to_string(),
+            )
+        };
+        self.runtime.block_on(in_time).map_err(silent)
     }
 
     fn at(&self, path: &str) -> Path {
@@ -162,7 +171,10 @@ impl CheckpointStore {
     }
 
     fn in_time<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Result<T, Failure> {
-        match self.block_on(async { tokio::time::timeout(self.patience.answer, call).await }) {
+        match self
+            .runtime
+            .block_on(async { tokio::time::timeout(self.patience.answer, call).await })
+        {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => Err(Failure::Said(error)),
             Err(_) => Err(Failure::Silent(self.patience.answer)),

@@ -20,11 +20,16 @@ use crate::lakes;
 use crate::ledger::LakeLedger;
 use crate::places::Places;
 use crate::planning;
-use crate::tally::Tally;
+use crate::tally::{self, Tally};
 use crate::terminal::Terminal;
 
 /// The tables that a lake gets beside those it takes: what was declared.
 const DECLARED: [Table; 4] = [Table::Experiments, Table::Allocations, Table::Metrics, Table::Windows];
+
+/// The sink of records that cannot be read.
+const DEAD_LETTER: &str = "deadLetter";
+/// Names of sinks by which epochs know the engine's own.
+const RESERVED: [&str; 2] = [DEAD_LETTER, tally::NAME];
 
 /// What differs between the commands that run jobs.
 #[derive(Debug, Clone, Copy, Default)]
@@ -155,6 +160,12 @@ fn outlets(
     } else {
         &engine.sinks
     };
+    if let Some(taken) = engine.sinks.iter().find(|sink| RESERVED.contains(&sink.name.as_str())) {
+        return Err(CliError::Usage(format!(
+            "engine.sinks: {} is the name of a sink of the engine itself; give yours another one",
+            taken.name
+        )));
+    }
     let mut outlets = Vec::new();
     let mut dead_letters = PathBuf::new();
     for sink in declared {
@@ -190,7 +201,7 @@ fn outlets(
         let DeadLetter::File(file) = &engine.dead_letter;
         places.writes("the dead-letter file (engine.deadLetter)", &file.path)?;
         let sink = NdjsonSink::new(
-            "deadLetter",
+            DEAD_LETTER,
             NdjsonOptions {
                 path: file.path.clone(),
             },

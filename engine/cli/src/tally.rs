@@ -10,6 +10,9 @@ use backplane_connector_api::{ConnectorError, Effect, Epoch, Output, Sink};
 use backplane_events::Table;
 use backplane_runtime::Outlet;
 
+/// The name of the sink that counts.
+pub const NAME: &str = "summary";
+
 /// The counts. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct Tally {
@@ -85,7 +88,7 @@ struct TallySink {
 
 impl Sink for TallySink {
     fn name(&self) -> &str {
-        "summary"
+        NAME
     }
 
     fn accept(&mut self, output: &Output) -> Result<(), ConnectorError> {
@@ -93,7 +96,7 @@ impl Sink for TallySink {
             return Ok(());
         };
         let counted = self.tally.lock().add(*table, batch);
-        counted.ok_or_else(|| ConnectorError::internal("summary", format!("rows of {} lack a column", table.name())))
+        counted.ok_or_else(|| ConnectorError::internal(NAME, format!("rows of {} lack a column", table.name())))
     }
 
     fn prepare(&mut self, _epoch: Epoch) -> Result<Effect, ConnectorError> {

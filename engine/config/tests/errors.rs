@@ -178,7 +178,6 @@ engine:
     job.yaml:26:26: error: engine.sinks[2].type: webhook is not available in this version; use lake, file or terminal
     job.yaml:27:51: error: engine.sinks[3].options.path: this place is that of engine.sinks[1] already; use another one
     job.yaml:27:63: error: engine.sinks[3].options.append: unknown key "append"; known here: path
-    job.yaml:28:17: warning: engine.checkpoint.url: is checked, but has no effect in this version
     job.yaml:28:22: error: engine.checkpoint.url: a file URL needs three slashes and an absolute path: file:///path
     job.yaml:29:3: warning: engine.memory: is checked, but has no effect in this version
     job.yaml:29:11: error: engine.memory: a size such as 64MiB, 4GiB or 10MB is expected; a number needs its unit, not "4096"
@@ -193,7 +192,6 @@ fn checkpoints_may_be_on_an_object_store_and_no_url_is_repeated_that_may_hold_cr
     let config = load(&with("s3://bucket/path")).unwrap().config;
     assert_eq!(config.engine.checkpoint.url.unwrap().as_str(), "s3://bucket/path");
     assert_snapshot!(findings(&with("s3://id:hunter2@bucket/path")), @r"
-    job.yaml:1:25: warning: engine.checkpoint.url: is checked, but has no effect in this version
     job.yaml:1:30: error: engine.checkpoint.url: the URL holds a user name or a password; put credentials into the environment of the job, and leave them out here
     ");
 }

@@ -71,6 +71,8 @@ pub struct PartitionHead {
     pub clock: PartitionClock,
     /// Whether it had ended.
     pub exhausted: bool,
+    /// Whether all of it was read that there was.
+    pub caught_up: bool,
     /// How many blocks were read.
     pub blocks: u64,
 }
@@ -135,12 +137,13 @@ impl Input {
             position: partition.position.clone(),
             clock: partition.state.clock,
             exhausted: partition.state.exhausted,
+            caught_up: partition.state.exhausted || partition.state.silent_since.is_some(),
             blocks: partition.blocks,
         };
         self.partitions.iter().enumerate().map(head).collect()
     }
 
-    /// Opens partitions where they were left, in their order. One that had ended and is gone stays ended.
+    /// Opens partitions where they were left, in their order. One that was read to its end and is gone has ended.
     ///
     /// # Errors
     /// A source is not there any more, or a partition that had not ended.
@@ -156,8 +159,17 @@ impl Input {
             };
             let reader = match source.open(&head.id, Some(&head.position)) {
                 Ok(reader) => reader,
-                // it was read to its end, and somebody has tidied up since
-                Err(_) if head.exhausted => Box::new(Ended),
+                // somebody has tidied up since, as those do who rotate files
+                Err(error @ ConnectorError::Gone { .. }) if head.caught_up => {
+                    if !head.exhausted {
+                        tracing::warn!(
+                            %error,
+                            position = head.position.offset,
+                            "it was read up to here; what it has grown by since is lost"
+                        );
+                    }
+                    Box::new(Ended)
+                }
                 Err(error) => return Err(error.into()),
             };
             let mut partition = Partition::new(index, source.as_ref(), head.id.clone(), reader);

@@ -1,5 +1,6 @@
 //! The whole job over lines in memory.
 
+mod faults;
 mod hard_cases;
 mod healthy;
 mod looked_at;

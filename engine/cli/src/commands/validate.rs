@@ -1,6 +1,8 @@
 //! `backplane validate`: what is wrong with a configuration, and what delivery it really gives.
 
-use backplane_config::{Config, ConfigError, DeadLetter, Diagnostic, Severity, SinkKind, process_environment};
+use backplane_config::{
+    Config, ConfigError, DeadLetter, Diagnostic, Severity, SinkKind, SourceKind, process_environment,
+};
 use serde::Serialize;
 
 use super::Context;
@@ -17,6 +19,8 @@ struct Findings {
     diagnostics: Vec<Diagnostic>,
     /// Nothing where the configuration has errors.
     delivery: Vec<Delivery>,
+    /// What else it depends on.
+    conditions: Vec<&'static str>,
 }
 
 /// What really happens to the rows of an output.
@@ -29,9 +33,12 @@ struct Delivery {
     detail: &'static str,
 }
 
-/// What all guarantees share until positions are kept.
-const NO_CHECKPOINTS: &str = "this version keeps no checkpoints: a run that is killed leaves what its last interval made visible, and its \
-                              repetition starts from the beginning";
+/// What a run does that finds nothing to go on from.
+const NO_CHECKPOINTS: &str = "engine.checkpoint.url names no place for checkpoints: a run that is killed leaves what its last interval made \
+                              visible, and its repetition starts from the beginning";
+/// What standard input needs to be gone on with.
+const STANDARD_INPUT: &str = "standard input is gone on with only if the same stream is fed again from its start: what was read is passed \
+                              over, and another stream is refused";
 
 /// Prints all findings.
 ///
@@ -63,6 +70,7 @@ fn findings(args: &ValidateArgs) -> Findings {
             valid: false,
             diagnostics,
             delivery: Vec::new(),
+            conditions: Vec::new(),
         };
     };
     let problems = match planning::plan(&loaded) {
@@ -71,33 +79,29 @@ fn findings(args: &ValidateArgs) -> Findings {
         Err(other) => vec![loaded.effective.error("", other.to_string())],
     };
     let valid = problems.is_empty();
-    let delivery = if valid { delivery(&loaded.config) } else { Vec::new() };
+    let (delivery, conditions) = match valid {
+        true => (delivery(&loaded.config), conditions(&loaded.config)),
+        false => (Vec::new(), Vec::new()),
+    };
     Findings {
         valid,
         diagnostics: loaded.diagnostics.into_iter().chain(problems).collect(),
         delivery,
+        conditions,
     }
 }
 
 fn delivery(config: &Config) -> Vec<Delivery> {
     let engine = &config.engine;
-    let of_sink = |sink: &backplane_config::Sink| Delivery {
-        sink: sink.name.clone(),
-        kind: sink.kind.name(),
-        guarantee: match sink.kind {
-            SinkKind::Lake(_) | SinkKind::File(_) => "at least once",
-            SinkKind::Terminal(_) => "none",
-        },
-        detail: match sink.kind {
-            SinkKind::Lake(_) => {
-                "the rows of each checkpoint interval appear in a table by one atomic commit, and none twice in a run; a second run into \
-                 the same lake is refused, so that nothing is doubled"
-            }
-            SinkKind::File(_) => {
-                "the rows of each checkpoint interval are appended in one piece and are durable then; a second run appends its rows again"
-            }
-            SinkKind::Terminal(_) => "rows are shown once and not kept",
-        },
+    let keeps = engine.checkpoint.url.is_some();
+    let of_sink = |sink: &backplane_config::Sink| {
+        let (guarantee, detail) = guarantee(&sink.kind, keeps);
+        Delivery {
+            sink: sink.name.clone(),
+            kind: sink.kind.name(),
+            guarantee,
+            detail,
+        }
     };
     let mut delivery: Vec<Delivery> = engine.sinks.iter().map(of_sink).collect();
     if engine.sinks.is_empty() && !engine.sources.is_empty() {
@@ -107,10 +111,53 @@ fn delivery(config: &Config) -> Vec<Delivery> {
     delivery.push(Delivery {
         sink: "deadLetter".to_owned(),
         kind: "file",
-        guarantee: "at least once",
+        guarantee: if keeps { "exactly once" } else { "at least once" },
         detail: "as a sink of type file",
     });
     delivery
+}
+
+/// What a kind of sink really gives, with checkpoints or without.
+fn guarantee(kind: &SinkKind, keeps: bool) -> (&'static str, &'static str) {
+    match (kind, keeps) {
+        (SinkKind::Lake(_), true) => (
+            "exactly once",
+            "each epoch appears in a table by one atomic commit that carries its number; after a crash the commit is made once more and does \
+             nothing",
+        ),
+        (SinkKind::File(_), true) => (
+            "exactly once",
+            "the checkpoint says at which byte the rows of an epoch belong; after a crash the same bytes are written to the same place (to what \
+             is no regular file, a pipe or a device: at least once)",
+        ),
+        (SinkKind::Lake(_), false) => (
+            "at least once",
+            "the rows of each checkpoint interval appear in a table by one atomic commit, and none twice in a run; a second run into the same \
+             lake is refused, so that nothing is doubled",
+        ),
+        (SinkKind::File(_), false) => (
+            "at least once",
+            "the rows of each checkpoint interval are appended in one piece and are durable then; a second run appends its rows again",
+        ),
+        (SinkKind::Terminal(_), true) => (
+            "at least once",
+            "rows are shown and not kept; after a crash some are shown again",
+        ),
+        (SinkKind::Terminal(_), false) => ("none", "rows are shown once and not kept"),
+    }
+}
+
+/// What else decides the delivery of a configuration.
+fn conditions(config: &Config) -> Vec<&'static str> {
+    if config.engine.checkpoint.url.is_none() {
+        return vec![NO_CHECKPOINTS];
+    }
+    let reads_stdin = config
+        .engine
+        .sources
+        .iter()
+        .any(|source| matches!(source.kind, SourceKind::Stdin(_)));
+    reads_stdin.then_some(STANDARD_INPUT).into_iter().collect()
 }
 
 fn human(findings: &Findings, config: &str, width: usize) -> String {
@@ -153,7 +200,9 @@ fn human(findings: &Findings, config: &str, width: usize) -> String {
             4,
         ));
     }
-    text.push_str(&wrapped(&format!("  {NO_CHECKPOINTS}\n"), width, 2));
+    for condition in &findings.conditions {
+        text.push_str(&wrapped(&format!("  {condition}\n"), width, 2));
+    }
     text
 }
 
@@ -164,7 +213,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_output_is_told_and_none_claims_exactly_once() {
+    fn every_output_is_told_and_none_claims_exactly_once_without_checkpoints() {
         let mut config = Config::default();
         config.engine.sources = vec![Source::stdin()];
         config.engine.sinks = vec![
@@ -183,6 +232,18 @@ mod tests {
             ("deadLetter", "at least once"),
         ];
         assert_eq!(told, expected.map(|(sink, guarantee)| (sink.to_owned(), guarantee)));
+        assert_eq!(conditions(&config), [NO_CHECKPOINTS]);
+    }
+
+    #[test]
+    fn with_checkpoints_what_can_be_exactly_once_is_and_standard_input_has_its_condition() {
+        let mut config = Config::default();
+        config.engine.sources = vec![Source::stdin()];
+        config.engine.sinks = vec![Sink::lake(StorageUrl::local("lake")), Sink::terminal()];
+        config.engine.checkpoint.url = Some(StorageUrl::local("checkpoints"));
+        let told: Vec<_> = delivery(&config).into_iter().map(|told| told.guarantee).collect();
+        assert_eq!(told, ["exactly once", "at least once", "exactly once"]);
+        assert_eq!(conditions(&config), [STANDARD_INPUT]);
     }
 
     #[test]

@@ -1,4 +1,5 @@
 //! A job with checkpoints, stopped and started by its users.
+#![allow(clippy::unwrap_used, reason = "a test that fails should panic, also in its helpers")]
 
 use std::fs;
 use std::io::Write as _;

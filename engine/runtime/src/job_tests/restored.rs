@@ -12,6 +12,7 @@ use backplane_config::{Config, Document, Syntax};
 use backplane_connector_api::memory::{MemorySource, MemoryStore};
 use backplane_events::Table;
 use backplane_generator::{GeneratorConfig, generate};
+use object_store::ObjectStore;
 use object_store::memory::InMemory;
 
 use super::{Feeder, all_tables, job_of, rows, texts};
@@ -105,12 +106,15 @@ fn job(
 }
 
 fn epochs() -> Arc<CheckpointStore> {
-    let below = object_store::path::Path::default();
-    Arc::new(CheckpointStore::remote(Arc::new(InMemory::new()), &below, "job").unwrap())
+    Arc::new(epochs_on(Arc::new(InMemory::new())))
+}
+
+pub(super) fn epochs_on(store: Arc<dyn ObjectStore>) -> CheckpointStore {
+    CheckpointStore::remote(store, &object_store::path::Path::default(), "job").unwrap()
 }
 
 /// Has a job keep its epochs there, and go on from the last one.
-fn resume(job: &mut Job, epochs: &Arc<CheckpointStore>, least_journal: u64) -> Result<bool, RuntimeError> {
+pub(super) fn resume(job: &mut Job, epochs: &Arc<CheckpointStore>, least_journal: u64) -> Result<bool, RuntimeError> {
     let recovery = Recovery::read(epochs, Start::Latest)?;
     let writer = Writer::new();
     let checkpoints = Checkpoints {
