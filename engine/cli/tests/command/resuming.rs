@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::harness::Sandbox;
 
 /// A job over files that match a pattern, with a lake, a file of results and checkpoints.
-const JOB: &str = "engine:
+pub(crate) const JOB: &str = "engine:
   job: shop
   sources:
     - { name: events, type: file, options: { paths: ['in/*.ndjson'] } }
@@ -20,15 +20,16 @@ const JOB: &str = "engine:
   checkpoint: { interval: 100ms, url: checkpoints }
 ";
 
-fn exposure(id: u32, minute: u32) -> String {
+/// An exposure so many minutes after nine o'clock.
+pub(crate) fn exposure(id: u32, minute: u32) -> String {
+    let minute = 9 * 60 + minute;
+    let (day, hour, minute) = (5 + minute / 1_440, minute / 60 % 24, minute % 60);
     format!(
-        r#"{{"eventId":"e-{id}","timestamp":"2026-01-05T{:02}:{:02}:00+00:00","eventType":"Exposure","schemaVersion":"1.0.0","payload":{{"experimentName":"checkout","variantKey":"control","subjectId":"u-{id}"}}}}"#,
-        9 + minute / 60,
-        minute % 60
+        r#"{{"eventId":"e-{id}","timestamp":"2026-01-{day:02}T{hour:02}:{minute:02}:00+00:00","eventType":"Exposure","schemaVersion":"1.0.0","payload":{{"experimentName":"checkout","variantKey":"control","subjectId":"u-{id}"}}}}"#
     ) + "\n"
 }
 
-fn sandbox(events: impl Iterator<Item = u32>) -> Sandbox {
+pub(crate) fn sandbox(events: impl Iterator<Item = u32>) -> Sandbox {
     let sandbox = Sandbox::new().with("job.yaml", JOB);
     fs::create_dir(sandbox.path("in")).unwrap();
     let text: String = events.map(|id| exposure(id, id)).collect();
@@ -36,7 +37,7 @@ fn sandbox(events: impl Iterator<Item = u32>) -> Sandbox {
     sandbox
 }
 
-fn append(sandbox: &Sandbox, file: &str, events: impl Iterator<Item = u32>) {
+pub(crate) fn append(sandbox: &Sandbox, file: &str, events: impl Iterator<Item = u32>) {
     let mut file = fs::OpenOptions::new()
         .create(true)
         .append(true)
@@ -47,13 +48,13 @@ fn append(sandbox: &Sandbox, file: &str, events: impl Iterator<Item = u32>) {
     }
 }
 
-fn ask(sandbox: &Sandbox, query: &str) -> String {
+pub(crate) fn ask(sandbox: &Sandbox, query: &str) -> String {
     let run = sandbox.run(&["sql", "--lake", "lake", "--format", "csv", query]);
     assert_eq!(run.status, 0, "{}", run.errors);
     run.output.lines().skip(1).collect::<Vec<_>>().join(" ")
 }
 
-const EXPOSED: &str =
+pub(crate) const EXPOSED: &str =
     "select sum(subjects) from assignment_counts where window_name = 'cumulative' and segment is null";
 
 #[test]

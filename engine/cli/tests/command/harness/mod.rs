@@ -104,6 +104,39 @@ impl Sandbox {
         limited.output().unwrap().into()
     }
 
+    /// Runs where no file can become longer than so many KiB: writing on fails, as on a full disk.
+    #[cfg(unix)]
+    pub fn run_with_little_room(&self, args: &[&str], kilobytes: u64) -> Run {
+        let mut limited = Command::new("sh");
+        limited
+            .args([
+                "-c",
+                &format!("trap '' XFSZ; ulimit -f {}; exec \"$0\" \"$@\"", kilobytes * 2),
+                env!("CARGO_BIN_EXE_backplane"),
+            ])
+            .args(args)
+            .current_dir(self.folder.path())
+            .env("RUST_LOG", "off");
+        limited.output().unwrap().into()
+    }
+
+    /// Does something after a while, and waits half a minute for the program to end by it.
+    #[cfg(unix)]
+    pub fn run_and_meanwhile(&self, args: &[&str], after: Duration, act: impl FnOnce()) -> Run {
+        let mut child = self.spawn(args, Stdio::null());
+        std::thread::sleep(after);
+        act();
+        for _ in 0..300 {
+            if child.try_wait().unwrap().is_some() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        // one that runs on ends by this, and not with the status that a test expects
+        child.kill().unwrap();
+        child.wait_with_output().unwrap().into()
+    }
+
     /// Sends SIGTERM after a while.
     #[cfg(unix)]
     pub fn run_until_interrupted(&self, args: &[&str], after: Duration) -> Run {
