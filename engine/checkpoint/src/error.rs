@@ -61,6 +61,12 @@ pub enum CheckpointError {
         /// Who.
         by: String,
     },
+    /// Somebody has removed the checkpoints of a job that runs.
+    #[error(
+        "the checkpoints of the job were removed while it ran; it stops, because there is nothing to go on from: start anew with outputs of \
+         its own, or put the folder back"
+    )]
+    Removed,
     /// There is no such epoch.
     #[error("there is no checkpoint of epoch {}; {available}", wanted.0)]
     NoSuchEpoch {
@@ -132,9 +138,11 @@ impl CheckpointError {
     #[must_use]
     pub fn fault(&self) -> Fault {
         match self {
-            Self::BadUrl { .. } | Self::Running { .. } | Self::NoSuchEpoch { .. } | Self::OtherFormat { .. } => {
-                Fault::User
-            }
+            Self::BadUrl { .. }
+            | Self::Removed
+            | Self::Running { .. }
+            | Self::NoSuchEpoch { .. }
+            | Self::OtherFormat { .. } => Fault::User,
             Self::Storage { .. } | Self::Ambiguous { .. } | Self::Damaged { .. } | Self::TakenOver { .. } => {
                 Fault::Outside
             }

@@ -83,7 +83,7 @@ impl Lease {
     /// Gives a sign of life, if it is time for one. A failure is of no matter: the next one comes soon.
     ///
     /// # Errors
-    /// [`CheckpointError::TakenOver`] if another instance has taken the job.
+    /// [`CheckpointError::TakenOver`] if another instance has taken the job; [`CheckpointError::Removed`] if its checkpoints are gone.
     pub fn beat(&mut self, store: &CheckpointStore) -> Result<(), CheckpointError> {
         if self.last_beat.elapsed() < store.patience.beat {
             return Ok(());
@@ -100,7 +100,9 @@ impl Lease {
                     by: other.to_string(),
                 });
             }
-            Ok(_) => {}
+            Ok(Some(_)) => {}
+            // what is written from now on would name pieces that are not there any more
+            Ok(None) => return Err(CheckpointError::Removed),
             Err(error) => tracing::debug!(%error, "the owner of the job cannot be read"),
         }
         self.owner.beat += 1;

@@ -64,7 +64,7 @@ impl Stream {
         };
         let experiment = subject % EXPERIMENTS;
         if is_exposure {
-            let variant = if subject / EXPERIMENTS % 2 == 0 { "control" } else { "treatment" };
+            let variant = if (subject / EXPERIMENTS).is_multiple_of(2) { "control" } else { "treatment" };
             write!(
                 text,
                 r#"{{"eventId":"e-{index}","timestamp":"{time}","eventType":"Exposure","schemaVersion":"1.0.0","payload":{{"experimentName":"experiment-{experiment}","variantKey":"{variant}","subjectId":"subject-{subject:010}"}}}}"#

@@ -357,6 +357,17 @@ fn dictionary<'a>(batch: &'a RecordBatch, column: &str) -> Option<&'a Dictionary
 }
 
 impl EventColumns {
+    /// The hashes of the event id and of the subject at a row; the subject's is 0 where there is none.
+    #[must_use]
+    pub fn hashes(&self, row: u32) -> (u128, u64) {
+        let id = text_at(Some(&self.event_id), row).unwrap_or("");
+        let subject = match text_at(self.subject_id.as_ref(), row) {
+            Some(subject) => subject_hash(text_at(self.tenant_id.as_ref(), row), subject),
+            None => 0,
+        };
+        (xxh3_128(id.as_bytes()), subject)
+    }
+
     /// The columns of a batch, which has all of its table or at least the event ids.
     ///
     /// # Errors
@@ -462,11 +473,7 @@ impl<'a> RowReaders<'a> {
 impl RowReader<'_> {
     fn read(&self, event_type: EventType, row: u32) -> RecordMeta {
         let at = row as usize;
-        let id_hash = xxh3_128(self.columns.event_id.value(at).as_bytes());
-        let subject_hash = match text_at(self.columns.subject_id.as_ref(), row) {
-            Some(subject) => subject_hash(text_at(self.columns.tenant_id.as_ref(), row), subject),
-            None => 0,
-        };
+        let (id_hash, subject_hash) = self.columns.hashes(row);
         RecordMeta {
             id_hash,
             subject_hash,

@@ -31,8 +31,8 @@ use journal::{Entry, Journal};
 pub use journal::{JournalEntry, WholeColumns};
 pub use recovery::{Recovery, Start};
 
-/// Rounds and barriers that the journal's thread may be behind.
-const BEHIND: usize = 64;
+/// Rounds and barriers that the journal's thread may be behind: it holds their blocks.
+const BEHIND: usize = 8;
 
 /// Where and how a job keeps its epochs.
 pub struct Checkpoints {
@@ -52,8 +52,8 @@ pub struct Checkpoints {
     pub least_journal: u64,
 }
 
-/// Running a journal of this length through the shards takes about a second.
-pub const LEAST_JOURNAL: u64 = 64 << 20;
+/// Running a journal of this length through the shards takes some seconds.
+pub const LEAST_JOURNAL: u64 = 128 << 20;
 
 /// State on its way to the storage.
 pub enum NewState {

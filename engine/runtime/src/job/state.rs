@@ -1,7 +1,7 @@
 //! A job at rest as bytes: between two rounds all state is at rest.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write as _;
+use std::io::{BufWriter, Write as _};
 
 use backplane_checkpoint::PartWriter;
 use rayon::prelude::*;
@@ -130,8 +130,11 @@ impl Job {
         let written: Result<(), RuntimeError> = self.pool.install(|| {
             let states = shards.par_iter().zip(seen).zip(of_shards);
             let write = |((shard, seen), part): ((&Shard, &SeenIds), &mut PartWriter)| {
-                state::write(shard, part)?;
-                state::write(seen, part)
+                // state is written number by number
+                let mut part = BufWriter::with_capacity(1 << 16, part);
+                state::write(shard, &mut part)?;
+                state::write(seen, &mut part)?;
+                part.flush().map_err(|error| RuntimeError::state("written", error))
             };
             states.map(write).collect()
         });

@@ -11,8 +11,10 @@ use serde::{Deserialize, Serialize};
 use crate::block::{Block, EventColumns, LateRecord, RecordMeta, SharedBlock, matters_to_subjects};
 use crate::error::RuntimeError;
 
-/// What the shards read of an event besides its [`RecordMeta`].
-const KEYS: [&str; 3] = ["event_id", "subject_id", "tenant_id"];
+/// What the shards of ids read of an event besides its [`RecordMeta`].
+const EVENT_ID: &str = "event_id";
+/// What the shards of subjects read.
+const KEYS: [&str; 3] = [EVENT_ID, "subject_id", "tenant_id"];
 /// What they read besides where results are divided by segments.
 const SEGMENTS: [&str; 2] = ["subject_type", "attributes"];
 
@@ -32,9 +34,8 @@ impl Extent {
     fn needs(self, event_type: EventType, column: &str) -> bool {
         match self {
             Extent::Whole => true,
-            Extent::Keys { segments } => {
-                matters_to_subjects(event_type) && (KEYS.contains(&column) || (segments && SEGMENTS.contains(&column)))
-            }
+            Extent::Keys { .. } if !matters_to_subjects(event_type) => column == EVENT_ID,
+            Extent::Keys { segments } => KEYS.contains(&column) || (segments && SEGMENTS.contains(&column)),
         }
     }
 }
@@ -128,8 +129,14 @@ impl SavedBlock {
     ///
     /// # Errors
     /// [`RuntimeError::State`] if it is none.
-    pub fn restore(self) -> Result<SharedBlock, RuntimeError> {
-        let mut block = Block::assemble(self.partition, self.sequence, self.columns.restore()?, self.records);
+    pub fn restore(mut self) -> Result<SharedBlock, RuntimeError> {
+        let columns = self.columns.restore()?;
+        for record in &mut self.records {
+            let of_type = columns.get(record.event_type as usize).and_then(Option::as_ref);
+            let of_type = of_type.ok_or_else(|| RuntimeError::state("read", "a block lacks columns of its records"))?;
+            (record.id_hash, record.subject_hash) = of_type.hashes(record.row);
+        }
+        let mut block = Block::assemble(self.partition, self.sequence, columns, self.records);
         block.late = self.late;
         block.last_slice = self.last_slice;
         self.dropped.iter().for_each(|index| block.drop_record(*index));

