@@ -9,4 +9,6 @@ cargo build --release --workspace --bins --benches
 cargo bench --workspace --bench decode
 "$python" benches/whole_job.py "$target/release/backplane" "$@"
 cargo bench --workspace --bench evaluation
+cargo bench --workspace --bench checkpoint
+"$python" benches/checkpoint_cost.py "$target/release/backplane"
 cargo bench --workspace --bench calibration

@@ -50,7 +50,7 @@ def main() -> None:
         print(f"  ratio to DuckDB, {form:18} {rate['backplane, ' + form] / rate['duckdb, ' + form]:.2f}")
 
 
-def job(backplane: Path, events: Path, folder: Path, with_events: bool) -> float:
+def job(backplane: Path, events: Path, folder: Path, with_events: bool, checkpoint: dict[str, str] | None = None) -> float:
     work = folder / "job"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
@@ -59,9 +59,10 @@ def job(backplane: Path, events: Path, folder: Path, with_events: bool) -> float
         "engine.sources": f"[{{ type: file, options: {{ paths: '{events}' }} }}]",
         "engine.sinks": f"[{{ type: lake, options: {{ url: '{work / 'lake'}' }}, take: [{take}] }}]",
         "engine.deadLetter.options.path": work / "dead-letters.ndjson",
-        "engine.checkpoint.interval": "1s",
         "engine.parallelism": 2,
     }
+    checkpoint = checkpoint or {"interval": "1s", "url": str(work / "checkpoints")}
+    sets |= {f"engine.checkpoint.{key}": value for key, value in checkpoint.items()}
     command = [backplane, "run", f"{events}.config.yaml", "--until-end", "--log", "error"]
     command += [word for place, value in sets.items() for word in ("--set", f"{place}={value}")]
     started = time.perf_counter()

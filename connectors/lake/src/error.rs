@@ -78,7 +78,7 @@ pub enum LakeError {
     },
     /// Begin anew: the position is not of this lake.
     #[error(
-        "the position {position} is not in the lake {url}, which has {records} events; start without the old position"
+        "the position {position} is not in the lake {url}, which has {records} events; start anew with --restore none"
     )]
     BadPosition {
         /// The lake.

@@ -164,6 +164,7 @@ impl TableLog {
         actions: Vec<Action>,
         operation: DeltaOperation,
     ) -> Result<bool, LakeError> {
+        self.check_is_there()?;
         let state = self.delta.snapshot().map_err(LakeError::internal)?;
         let committed = CommitBuilder::from(properties)
             .with_actions(actions)
@@ -206,13 +207,32 @@ impl TableLog {
         Ok(epoch)
     }
 
+    /// Refuses a local table whose log was removed since it was read: a commit would make a log that begins in the middle.
+    fn check_is_there(&self) -> Result<(), LakeError> {
+        match (self.location.folder(), self.newest_entry()) {
+            (Some(folder), Some(entry)) if !folder.join(&entry).exists() => {
+                let reason = format!("{} is not there any more", entry.display());
+                Err(LakeError::damaged(self.committing(), reason))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The newest entry of the log that is known, from the lake's folder on.
+    fn newest_entry(&self) -> Option<PathBuf> {
+        let version = self.delta.version()?;
+        Some(PathBuf::from(format!(
+            "{}/_delta_log/{version:020}.json",
+            self.table.name()
+        )))
+    }
+
     /// Writes the newest entry of a local log through to the disk.
     async fn make_durable(&self) -> Result<(), LakeError> {
-        let (Some(folder), Some(version)) = (self.location.folder(), self.delta.version()) else {
-            return Ok(());
-        };
-        let entry = PathBuf::from(format!("{}/_delta_log/{version:020}.json", self.table.name()));
-        durable::sync(folder, vec![entry]).await
+        match (self.location.folder(), self.newest_entry()) {
+            (Some(folder), Some(entry)) => durable::sync(folder, vec![entry]).await,
+            _ => Ok(()),
+        }
     }
 
     fn reading(&self) -> String {

@@ -67,7 +67,8 @@ impl SavedColumns {
                 continue;
             }
             let batch = of_type.batch.project(&wanted)?;
-            let mut writer = StreamWriter::try_new(Vec::new(), &batch.schema())?;
+            let room = Vec::with_capacity(batch.get_array_memory_size() + 4_096);
+            let mut writer = StreamWriter::try_new(room, &batch.schema())?;
             writer.write(&batch)?;
             columns.push((*event_type, Ipc(writer.into_inner()?)));
         }
