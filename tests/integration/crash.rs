@@ -8,7 +8,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use backplane_generator::{GeneratorConfig, generate_files};
-use backplane_tests::{backplane, sql, write_config};
+use backplane_tests::{ObjectStoreServer, backplane, sql, write_config};
 use serde_json::{Value, json};
 
 /// The steps of an epoch and of a recovery, in order.
@@ -103,7 +103,11 @@ impl Stream {
         // as often as it can be done
         engine["checkpoint"]["interval"] = json!("1ms");
         fs::write(&config, document.to_string()).unwrap();
-        Job { folder, config }
+        Job {
+            folder,
+            config,
+            environment: BTreeMap::new(),
+        }
     }
 
     fn check(&self, job: &Job, what: &str) {
@@ -130,12 +134,16 @@ impl Stream {
 struct Job {
     folder: PathBuf,
     config: PathBuf,
+    environment: BTreeMap<&'static str, String>,
 }
 
 impl Job {
     fn command(&self) -> Command {
         let mut command = Command::new(backplane());
-        command.args(["run", "--until-end"]).arg(&self.config);
+        command
+            .args(["run", "--until-end"])
+            .arg(&self.config)
+            .envs(&self.environment);
         command
             .env("RUST_LOG", "off")
             .stdout(Stdio::null())
@@ -371,6 +379,23 @@ fn a_second_instance_is_refused_while_the_first_is_alive() {
         )
     });
     stream.compare(&found, "after a second instance was refused");
+}
+
+#[test]
+fn checkpoints_on_an_object_store_are_gone_on_with() {
+    let server = ObjectStoreServer::start();
+    server.make_bucket("bucket");
+    let stream = Stream::new(20_000);
+    let mut job = stream.job("remote");
+    job.environment = BTreeMap::from(server.environment());
+    let mut document: Value = serde_json::from_slice(&fs::read(&job.config).unwrap()).unwrap();
+    document["experimentFramework"]["engine"]["checkpoint"]["url"] = json!("s3://bucket/checkpoints");
+    fs::write(&job.config, document.to_string()).unwrap();
+    for step in ["prepared", "decided", "claimed"] {
+        kill(job.stop_at(step, 1, None).expect("the job comes so far"));
+    }
+    assert!(job.finish().success());
+    stream.check(&job, "with its checkpoints on an object store");
 }
 
 fn signal(child: &Child, signal: &str) {

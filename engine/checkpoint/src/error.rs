@@ -109,7 +109,7 @@ impl CheckpointError {
     }
 
     /// The storage failed.
-    pub(crate) fn storage(doing: impl fmt::Display, reason: impl fmt::Display) -> Self {
+    pub fn storage(doing: impl fmt::Display, reason: impl fmt::Display) -> Self {
         Self::Storage {
             doing: doing.to_string(),
             reason: reason.to_string(),

@@ -1,6 +1,7 @@
 //! Epochs are prepared, decided and made visible here, one after the other, while the job goes on.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::time::Duration;
 
 use backplane_checkpoint::{CheckpointError, EpochRecord, FORMAT, Manifest, PartRef};
@@ -18,6 +19,12 @@ const BEAT: Duration = Duration::from_millis(250);
 const ATTEMPTS: u32 = 5;
 /// The pause before the second attempt; before each further one twice as long.
 const PAUSE: Duration = Duration::from_millis(200);
+/// The name of pieces of changes that were put together.
+const MERGED: &str = "merged-changes";
+/// So many pieces stand by themselves before they are put together, in tests so few that it happens.
+const SINGLE_PARTS: usize = if cfg!(test) { 3 } else { 32 };
+/// So many pieces that were put together are, before all of them are made one.
+const MERGED_PARTS: usize = if cfg!(test) { 2 } else { 16 };
 /// Stores that are not on this machine are looked through for garbage once in so many epochs.
 const REMOTE_GARBAGE: u64 = 16;
 
@@ -191,6 +198,7 @@ impl Storage {
             }
             NewState::Change(part) => self.changes.push(part.finish()?),
         }
+        self.merge_changes(epoch)?;
         steps::reach("state-written");
         let manifest = self
             .checkpoints
@@ -200,6 +208,30 @@ impl Storage {
         while self.manifests.len() > self.checkpoints.retain.max(1) {
             self.manifests.pop_first();
         }
+        Ok(())
+    }
+
+    /// Puts pieces of changes together where they have become many: a manifest names them all, and recovery reads them one by one.
+    fn merge_changes(&mut self, epoch: Epoch) -> Result<(), CheckpointError> {
+        let is_merged = |part: &&PartRef| part.path.ends_with(MERGED);
+        let merged = self.changes.iter().take_while(is_merged).count();
+        let from = match (merged, self.changes.len() - merged) {
+            (_, single) if single <= SINGLE_PARTS => return Ok(()),
+            (merged, _) if merged < MERGED_PARTS => merged,
+            _ => 0,
+        };
+        let Checkpoints { store, writer, .. } = &self.checkpoints;
+        let mut whole = store.write_part(epoch, *writer, MERGED);
+        for part in self.changes.iter().skip(from) {
+            let mut bytes = store.read_part(part)?;
+            let copied = io::copy(&mut bytes, &mut whole);
+            // says why reading failed, if it did
+            bytes.finish()?;
+            copied.map_err(|error| CheckpointError::storage(format!("putting {} beside others", part.path), error))?;
+        }
+        let whole = whole.finish()?;
+        self.changes.truncate(from);
+        self.changes.push(whole);
         Ok(())
     }
 
