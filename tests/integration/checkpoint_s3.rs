@@ -5,6 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use backplane_checkpoint::testing::hold_still;
 use backplane_checkpoint::{
     CheckpointError, CheckpointStore, EpochRecord, FORMAT, Lease, Manifest, PartRef, Patience, Writer,
 };
@@ -202,23 +203,17 @@ fn garbage_is_what_no_kept_epoch_names() {
 fn a_second_instance_is_refused_while_the_first_gives_signs_of_life() {
     let server = server();
     let (one, other) = (store(&server, "job"), store(&server, "job"));
-    let mut lease = Lease::take(&one, Writer::new()).unwrap();
-    std::thread::scope(|scope| {
-        let second = scope.spawn(|| Lease::take(&other, Writer::new()));
-        while !second.is_finished() {
-            lease.beat(&one).unwrap();
-            std::thread::sleep(HURRY.beat / 4);
-        }
-        let refused = second.join().unwrap();
-        assert!(matches!(refused, Err(CheckpointError::Running { .. })), "{refused:?}");
-    });
-    // the first is silent from now on, as if it were stopped
+    let lease = Lease::take(&one, Writer::new()).unwrap();
+    let refused = Lease::take(&other, Writer::new());
+    assert!(matches!(refused, Err(CheckpointError::Running { .. })), "{refused:?}");
+    hold_still(&lease, true);
     let second = Lease::take(&other, Writer::new()).unwrap();
-    std::thread::sleep(HURRY.beat);
-    let lost = lease.beat(&one).unwrap_err();
+    hold_still(&lease, false);
+    std::thread::sleep(HURRY.beat * 5);
+    let lost = lease.check().unwrap_err();
     assert!(matches!(lost, CheckpointError::TakenOver { .. }), "{lost}");
     // what ends in order is taken over at once
-    second.release(&other);
+    drop(second);
     let begun = Instant::now();
     Lease::take(&one, Writer::new()).unwrap();
     assert!(begun.elapsed() < HURRY.silence);

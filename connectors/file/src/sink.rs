@@ -176,21 +176,21 @@ impl NdjsonSink {
                 position: appended.offset,
             });
         }
+        let is_new = !appended.path.exists();
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&appended.path)
+            .map_err(failed)?;
+        // what is there of them must be theirs: nobody else's rows are written over, or taken for them
+        if !is_beginning(&mut file, appended.offset, length.min(end), &mut rows).map_err(failed)? {
+            return Err(FileError::Shared {
+                path: appended.path.clone(),
+            });
+        }
         if length < end {
-            let is_new = !appended.path.exists();
-            let mut file = OpenOptions::new()
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .open(&appended.path)
-                .map_err(failed)?;
-            // what is there of them must be theirs: nobody else's rows are written over
-            if !is_beginning(&mut file, appended.offset, length, &mut rows).map_err(failed)? {
-                return Err(FileError::Shared {
-                    path: appended.path.clone(),
-                });
-            }
             rows.seek(SeekFrom::Start(0)).map_err(failed)?;
             file.seek(SeekFrom::Start(appended.offset)).map_err(failed)?;
             io::copy(&mut rows, &mut file).map_err(failed)?;
@@ -258,8 +258,8 @@ impl NdjsonSink {
             }
         }
         let Some(committed) = committed else { return Ok(()) };
-        if committed.path != self.path || !self.path.is_file() && committed.offset == 0 {
-            // the configuration names another file now, or nothing was written to it yet
+        if committed.path != self.path || !self.path.is_file() {
+            // the configuration names another file now, or somebody has put the file away
             return Ok(());
         }
         let length = length_of(&self.path)?;

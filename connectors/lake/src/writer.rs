@@ -22,6 +22,8 @@ use crate::{LakeError, durable};
 pub(crate) struct Prepared {
     /// The identifier under which the epoch is committed. It is of the process that prepared it: numbers of epochs begin anew with a new job.
     transaction: String,
+    /// The lake that has them: the configuration may name another one by the time they are committed.
+    url: String,
     /// The files of each table.
     tables: BTreeMap<Table, Vec<Add>>,
 }
@@ -89,6 +91,7 @@ impl LakeWriter {
         self.files.hand_over();
         let prepared = Prepared {
             transaction: self.transaction.clone(),
+            url: self.location.text().to_owned(),
             tables,
         };
         Ok(serde_json::to_value(prepared).map_err(LakeError::internal)?)
@@ -110,15 +113,16 @@ impl LakeWriter {
     /// Removes the files of a prepared epoch, save those that are committed or may be.
     pub(crate) async fn discard(&mut self, epoch: Epoch, effect: Effect) -> Result<(), LakeError> {
         let prepared = Prepared::of(effect)?;
+        let location = Location::parse(&prepared.url)?;
         let number = i64::try_from(epoch.0).map_err(LakeError::internal)?;
         for (table, adds) in prepared.tables {
-            if let Some(mut log) = TableLog::open(&self.location, table).await?
+            if let Some(mut log) = TableLog::open(&location, table).await?
                 && log.is_committed(&prepared.transaction, number).await?
             {
                 continue;
             }
             let of_table = adds.into_iter().map(|add| (table, Path::from(add.path)));
-            files::remove(&self.location, of_table.collect()).await;
+            files::remove(&location, of_table.collect()).await;
         }
         Ok(())
     }
@@ -126,15 +130,23 @@ impl LakeWriter {
     /// Commits the files of an epoch, table by table; each commit is made once, whoever makes it.
     pub(crate) async fn publish(&mut self, epoch: Epoch, effect: Effect) -> Result<(), LakeError> {
         let prepared = Prepared::of(effect)?;
+        let location = Location::parse(&prepared.url)?;
+        let is_here = prepared.url == self.location.text();
         let number = i64::try_from(epoch.0).map_err(LakeError::internal)?;
         for (table, adds) in prepared.tables {
-            let mut log = match self.logs.remove(&table) {
+            let known = is_here.then(|| self.logs.remove(&table)).flatten();
+            let mut log = match known {
                 Some(log) => log,
-                None => TableLog::open_or_create(&self.location, table).await?,
+                None => TableLog::open_or_create(&location, table).await?,
             };
             // a log that failed is read anew at the next attempt, so that a commit that did happen is seen
+            if !log.is_committed(&prepared.transaction, number).await? {
+                check_are_there(&location, table, &adds, epoch)?;
+            }
             log.commit(&prepared.transaction, number, adds).await?;
-            self.logs.insert(table, log);
+            if is_here {
+                self.logs.insert(table, log);
+            }
         }
         Ok(())
     }
@@ -142,21 +154,34 @@ impl LakeWriter {
     /// Takes the files of an epoch out of the tables to which they were committed. They stay on the disk for those who read earlier versions.
     pub(crate) async fn withdraw(&mut self, effect: Effect) -> Result<(), LakeError> {
         let prepared = Prepared::of(effect)?;
+        let location = Location::parse(&prepared.url)?;
         for (table, adds) in prepared.tables {
-            // somebody else may have committed since we did
+            // what is known of it is over
             self.logs.remove(&table);
-            let Some(mut log) = TableLog::open(&self.location, table).await? else {
-                continue;
-            };
-            let paths: HashSet<String> = adds.into_iter().map(|add| add.path).collect();
-            log.take_out(&paths).await?;
-            self.logs.insert(table, log);
+            if let Some(mut log) = TableLog::open(&location, table).await? {
+                let paths: HashSet<String> = adds.into_iter().map(|add| add.path).collect();
+                log.take_out(&paths).await?;
+            }
         }
         if prepared.transaction == self.transaction {
             // the log says that this number was committed under the old name; it may come again
             self.transaction = new_transaction(&self.job);
         }
         Ok(())
+    }
+}
+
+/// Refuses to commit files that somebody has removed: readers of the table would fail.
+fn check_are_there(location: &Location, table: Table, adds: &[Add], epoch: Epoch) -> Result<(), LakeError> {
+    let Some(folder) = location.folder().map(|folder| folder.join(table.name())) else {
+        return Ok(());
+    };
+    match adds.iter().find(|add| !folder.join(&add.path).exists()) {
+        None => Ok(()),
+        Some(add) => Err(LakeError::damaged(
+            format!("completing epoch {} in {}/{}", epoch.0, location.text(), table.name()),
+            format!("its file {} is not there any more", add.path),
+        )),
     }
 }
 

@@ -6,8 +6,12 @@
 
 use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Instant;
 
+use backplane_connector_api::Epoch;
 use serde::{Deserialize, Serialize};
 
 use crate::error::CheckpointError;
@@ -42,13 +46,23 @@ impl fmt::Display for Owner {
     }
 }
 
-/// The right to run a job, given up when it is dropped.
+/// The right to run a job, given up when it is dropped. A thread of its own gives the signs of life, whatever the job is at.
 #[derive(Debug)]
 pub struct Lease {
-    owner: Owner,
-    last_beat: Instant,
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
     /// Held for as long as the process lives.
     _lock: Option<File>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    has_ended: Mutex<bool>,
+    ends: Condvar,
+    /// As if the process were stopped (see `testing::hold_still`).
+    holds_still: AtomicBool,
+    /// Why the job must stop, until somebody is told.
+    failure: Mutex<Option<CheckpointError>>,
 }
 
 impl Lease {
@@ -56,7 +70,7 @@ impl Lease {
     ///
     /// # Errors
     /// [`CheckpointError::Running`] if another instance is alive; the storage failed.
-    pub fn take(store: &CheckpointStore, writer: Writer) -> Result<Self, CheckpointError> {
+    pub fn take(store: &Arc<CheckpointStore>, writer: Writer) -> Result<Self, CheckpointError> {
         let lock = lock(store)?;
         if !matches!(lock, Lock::Held(_)) {
             wait_for_silence(store)?;
@@ -70,9 +84,15 @@ impl Lease {
             released: false,
         };
         store.write_owner(&owner)?;
+        let shared = Arc::new(Shared::default());
+        let (theirs, store) = (Arc::clone(&shared), Arc::clone(store));
+        let thread = std::thread::Builder::new()
+            .name("owner".to_owned())
+            .spawn(move || live(&store, owner, &theirs))
+            .map_err(|error| CheckpointError::internal(format!("cannot start the thread of the owner: {error}")))?;
         Ok(Lease {
-            owner,
-            last_beat: Instant::now(),
+            shared,
+            thread: Some(thread),
             _lock: match lock {
                 Lock::Held(file) => Some(file),
                 Lock::Taken | Lock::Impossible => None,
@@ -80,48 +100,85 @@ impl Lease {
         })
     }
 
-    /// Gives a sign of life, if it is time for one. A failure is of no matter: the next one comes soon.
+    pub(crate) fn hold_still(&self, holds_still: bool) {
+        self.shared.holds_still.store(holds_still, Ordering::Relaxed);
+    }
+
+    /// Whether the job is still ours.
     ///
     /// # Errors
     /// [`CheckpointError::TakenOver`] if another instance has taken the job; [`CheckpointError::Removed`] if its checkpoints are gone.
-    pub fn beat(&mut self, store: &CheckpointStore) -> Result<(), CheckpointError> {
-        if self.last_beat.elapsed() < store.patience.beat {
-            return Ok(());
+    pub fn check(&self) -> Result<(), CheckpointError> {
+        match held(&self.shared.failure).take() {
+            Some(failure) => Err(failure),
+            None => Ok(()),
         }
-        self.last_beat = Instant::now();
-        match store.owner() {
-            Ok(Some(other)) if other.writer != self.owner.writer => {
-                return Err(CheckpointError::TakenOver {
-                    epoch: store
-                        .epochs()?
-                        .last()
-                        .copied()
-                        .unwrap_or(backplane_connector_api::Epoch(0)),
-                    by: other.to_string(),
-                });
-            }
-            Ok(Some(_)) => {}
-            // what is written from now on would name pieces that are not there any more
-            Ok(None) => return Err(CheckpointError::Removed),
-            Err(error) => tracing::debug!(%error, "the owner of the job cannot be read"),
-        }
-        self.owner.beat += 1;
-        if let Err(error) = store.write_owner(&self.owner) {
-            tracing::debug!(%error, "no sign of life could be given");
-        }
-        Ok(())
     }
+}
 
-    /// Gives the job up in order.
-    pub fn release(mut self, store: &CheckpointStore) {
-        self.owner.released = true;
-        let is_mine = store
-            .owner()
-            .is_ok_and(|owner| owner.is_some_and(|owner| owner.writer == self.owner.writer));
-        if is_mine && let Err(error) = store.write_owner(&self.owner) {
-            tracing::debug!(%error, "the job could not be given up in order");
+impl Drop for Lease {
+    fn drop(&mut self) {
+        *held(&self.shared.has_ended) = true;
+        self.shared.ends.notify_all();
+        if let Some(thread) = self.thread.take() {
+            // a thread that panicked has said so
+            drop(thread.join());
         }
     }
+}
+
+/// A holder that panicked has left whole values behind.
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Gives signs of life until the lease ends, or the job is somebody else's; then gives it up in order.
+fn live(store: &CheckpointStore, mut owner: Owner, shared: &Shared) {
+    let mut has_ended = held(&shared.has_ended);
+    while !*has_ended {
+        let waited = shared.ends.wait_timeout(has_ended, store.patience.beat);
+        has_ended = waited.unwrap_or_else(PoisonError::into_inner).0;
+        if *has_ended {
+            break;
+        }
+        drop(has_ended);
+        if !shared.holds_still.load(Ordering::Relaxed)
+            && let Err(error) = beat(store, &mut owner)
+        {
+            *held(&shared.failure) = Some(error);
+            return;
+        }
+        has_ended = held(&shared.has_ended);
+    }
+    owner.released = true;
+    let is_mine = store
+        .owner()
+        .is_ok_and(|known| known.is_some_and(|known| known.writer == owner.writer));
+    if is_mine && let Err(error) = store.write_owner(&owner) {
+        tracing::debug!(%error, "the job could not be given up in order");
+    }
+}
+
+/// Gives a sign of life. A failure of the storage is of no matter: the next one comes soon.
+fn beat(store: &CheckpointStore, owner: &mut Owner) -> Result<(), CheckpointError> {
+    match store.owner() {
+        // one that came and went, refused for its configuration perhaps, has taken nothing
+        Ok(Some(other)) if other.writer != owner.writer && !other.released => {
+            return Err(CheckpointError::TakenOver {
+                epoch: store.epochs()?.last().copied().unwrap_or(Epoch(0)),
+                by: other.to_string(),
+            });
+        }
+        Ok(Some(_)) => {}
+        // what is written from now on would name pieces that are not there any more
+        Ok(None) => return Err(CheckpointError::Removed),
+        Err(error) => tracing::debug!(%error, "the owner of the job cannot be read"),
+    }
+    owner.beat += 1;
+    if let Err(error) = store.write_owner(owner) {
+        tracing::debug!(%error, "no sign of life could be given");
+    }
+    Ok(())
 }
 
 /// What became of the attempt to lock a local job.

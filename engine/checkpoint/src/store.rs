@@ -306,7 +306,13 @@ impl CheckpointStore {
                 verdict = protocol::verdict(record.writer, attempt, Some(found.as_ref()));
             }
             match verdict {
-                Verdict::Mine => return self.make_durable(&path),
+                // it is there, whatever becomes of it
+                Verdict::Mine => {
+                    return self.make_durable(&path).map_err(|error| CheckpointError::Ambiguous {
+                        doing,
+                        reason: error.to_string(),
+                    });
+                }
                 Verdict::Another(writer) => {
                     return Err(CheckpointError::TakenOver {
                         epoch: record.epoch,
@@ -396,8 +402,9 @@ impl CheckpointStore {
     #[must_use]
     pub fn last_good_before(&self, epoch: Epoch) -> Option<Epoch> {
         let epochs = self.epochs().ok()?;
-        let before = epochs.into_iter().rev().filter(|kept| *kept < epoch);
-        before.into_iter().find(|kept| self.verify(*kept).is_ok())
+        let mut before = epochs.into_iter().rev().filter(|kept| *kept < epoch);
+        // the first epoch of a job has no state to go on from
+        before.find(|kept| self.verify(*kept).is_ok_and(|manifest| !manifest.base.is_empty()))
     }
 
     /// Removes what no kept epoch names; `last` is the last decided epoch. What cannot be removed is left for the next time.
@@ -410,7 +417,11 @@ impl CheckpointStore {
         retain: usize,
         known: &BTreeMap<Epoch, Manifest>,
     ) -> Result<usize, CheckpointError> {
-        let decided: Vec<Epoch> = self.epochs()?.into_iter().filter(|epoch| *epoch <= last).collect();
+        let decided = self.epochs()?;
+        if decided.last().is_some_and(|later| *later > last) {
+            // another instance has gone on, perhaps from what we would remove
+            return Ok(0);
+        }
         let mut kept = Vec::new();
         for epoch in protocol::retained(&decided, retain) {
             kept.push(match known.get(epoch) {
@@ -432,6 +443,20 @@ impl CheckpointStore {
             return Ok(0);
         }
         Ok(garbage.records.len() + garbage.others.iter().filter(|path| remove(path)).count())
+    }
+
+    /// Removes what uploads of killed processes have left in a local folder. Nothing may be on its way.
+    pub fn remove_broken_uploads(&self) {
+        let Some(folder) = &self.folder else { return };
+        for folder in [layout::STATE, layout::MANIFESTS, layout::EPOCHS].map(|name| folder.join(name)) {
+            for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+                let name = entry.file_name().to_string_lossy().into_owned();
+                let suffix = name.split_once('#').map(|(_, suffix)| suffix);
+                if suffix.is_some_and(|suffix| suffix.bytes().all(|byte| byte.is_ascii_digit())) {
+                    drop(std::fs::remove_file(entry.path()));
+                }
+            }
+        }
     }
 
     /// Removes all checkpoints of the job.

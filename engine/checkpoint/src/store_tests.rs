@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use backplane_connector_api::Epoch;
@@ -15,7 +14,7 @@ use serde_json::json;
 use crate::manifest::{EpochRecord, FORMAT, Manifest, PartRef, Writer};
 use crate::owner::Lease;
 use crate::store::{CheckpointStore, Patience};
-use crate::testing::{Fault, FaultyStore};
+use crate::testing::{Fault, FaultyStore, hold_still};
 use crate::{CheckpointError, layout};
 
 const HURRY: Patience = Patience {
@@ -248,27 +247,20 @@ fn a_second_instance_is_refused_while_the_first_lives_and_takes_over_when_it_is_
     let stores: [&dyn Fn() -> Arc<CheckpointStore>; 2] = [&folder, &remote];
     for make in stores {
         let (one, other) = (make(), make());
-        let mut lease = Lease::take(&one, Writer::new()).unwrap();
-        let stop = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                while !stop.load(Ordering::Relaxed) {
-                    lease.beat(&one).unwrap();
-                    std::thread::sleep(Duration::from_millis(5));
-                }
-            });
-            let refused = Lease::take(&other, Writer::new());
-            stop.store(true, Ordering::Relaxed);
-            assert!(matches!(refused, Err(CheckpointError::Running { .. })), "{refused:?}");
-        });
-        // the first is silent from now on, as if it were stopped
+        let lease = Lease::take(&one, Writer::new()).unwrap();
+        let refused = Lease::take(&other, Writer::new());
+        assert!(matches!(refused, Err(CheckpointError::Running { .. })), "{refused:?}");
+        lease.check().unwrap();
+        hold_still(&lease, true);
         let second = Lease::take(&other, Writer::new()).unwrap();
-        std::thread::sleep(HURRY.beat);
-        let lost = lease.beat(&one).unwrap_err();
+        hold_still(&lease, false);
+        std::thread::sleep(HURRY.beat * 5);
+        let lost = lease.check().unwrap_err();
         assert!(matches!(lost, CheckpointError::TakenOver { .. }), "{lost}");
+        second.check().unwrap();
         // what ends in order is taken over at once
         drop(lease);
-        second.release(&other);
+        drop(second);
         let begun = std::time::Instant::now();
         Lease::take(&one, Writer::new()).unwrap();
         assert!(begun.elapsed() < HURRY.silence);

@@ -1,4 +1,4 @@
-//! A store that fails where a test wants it to.
+//! A store that fails, and an owner that is silent, where a test wants it.
 
 use std::fmt;
 use std::ops::Range;
@@ -14,6 +14,13 @@ use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
+
+use crate::Lease;
+
+/// Lets an owner give no sign of life, as if its process were stopped, or revives it.
+pub fn hold_still(lease: &Lease, holds_still: bool) {
+    lease.hold_still(holds_still);
+}
 
 /// How a call goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -88,7 +88,7 @@ pub fn assemble(loaded: &Loaded, manner: Manner, terminal: &Terminal) -> Result<
     let ledger = LakeLedger::of_config(config);
     let mut job = Job::new(plan, queries, sources, outlets, options)?.with_ledger(Box::new(ledger));
     if let Some(epochs::Kept { checkpoints, recovery }) = kept {
-        job.resume(checkpoints, recovery)?;
+        job.resume(checkpoints, &recovery)?;
     }
     for (table, rows) in declared {
         job.declare(table, rows, is_new)?;

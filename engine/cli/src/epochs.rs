@@ -29,12 +29,12 @@ pub fn start_of(restore: &str) -> Result<Start, CliError> {
 ///
 /// # Errors
 /// The place cannot be used.
-pub fn store_of(config: &Config) -> Result<Option<CheckpointStore>, CliError> {
+pub fn store_of(config: &Config) -> Result<Option<Arc<CheckpointStore>>, CliError> {
     let Some(url) = &config.engine.checkpoint.url else {
         return Ok(None);
     };
     let store = CheckpointStore::open(url.as_str(), process_environment, &config.engine.job)?;
-    Ok(Some(store))
+    Ok(Some(Arc::new(store)))
 }
 
 /// The epochs of a job that is about to run, and what it goes on from. No other instance runs it from now on.
@@ -70,7 +70,7 @@ pub fn take(config: &Config, start: Option<Start>) -> Result<Option<Kept>, CliEr
         );
     }
     let checkpoints = Checkpoints {
-        store: Arc::new(store),
+        store,
         lease,
         writer,
         job: config.engine.job.clone(),

@@ -170,7 +170,7 @@ fn resume(job: &mut Job, store: &Arc<CheckpointStore>) -> Duration {
         least_journal: LEAST_JOURNAL,
     };
     let begin = Instant::now();
-    job.resume(checkpoints, recovery).expect("the state is whole");
+    job.resume(checkpoints, &recovery).expect("the state is whole");
     begin.elapsed()
 }
 

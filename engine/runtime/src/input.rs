@@ -32,6 +32,8 @@ pub struct Partition {
     pub blocks: u64,
     /// The position after the last record that was read.
     pub position: Position,
+    /// Whether the last answer was that there is nothing more for now.
+    caught_up: bool,
     reader: Box<dyn PartitionReader>,
 }
 
@@ -50,6 +52,7 @@ impl Partition {
             },
             blocks: 0,
             position: Position::default(),
+            caught_up: false,
             reader,
         }
     }
@@ -137,7 +140,7 @@ impl Input {
             position: partition.position.clone(),
             clock: partition.state.clock,
             exhausted: partition.state.exhausted,
-            caught_up: partition.state.exhausted || partition.state.silent_since.is_some(),
+            caught_up: partition.state.exhausted || partition.caught_up,
             blocks: partition.blocks,
         };
         self.partitions.iter().enumerate().map(head).collect()
@@ -263,6 +266,7 @@ impl Input {
                 };
                 match partition.reader.read(bytes) {
                     Ok(Read::Block(block)) => {
+                        partition.caught_up = false;
                         partition.position = block.end.clone();
                         blocks.push(ReadBlock {
                             partition: index,
@@ -275,6 +279,7 @@ impl Input {
                         }
                     }
                     Ok(Read::Pending) => {
+                        partition.caught_up = true;
                         partition.state.silent_since.get_or_insert(now);
                         break;
                     }

@@ -194,6 +194,10 @@ impl UserQueries {
         let mut rows = Vec::new();
         for (end, kind, index) in closed {
             let start = plan.windows.get(kind).map_or(end, |window| window.start(index));
+            let mut of_kind = self.queries.iter().zip(&self.since);
+            if !of_kind.any(|(query, since)| query.window == kind && start >= *since) {
+                continue;
+            }
             let statistics = results.get(&(kind, index)).cloned().unwrap_or_else(empty);
             for (query, batch) in self.run(&blocks, kind, (start, end), &statistics)? {
                 rows.push((query, with_window(&batch, start, end)?));

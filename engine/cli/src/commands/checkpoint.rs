@@ -1,5 +1,7 @@
 //! `backplane checkpoint`: what is kept of a job.
 
+use std::sync::Arc;
+
 use backplane_checkpoint::{CheckpointError, CheckpointStore, Lease, Manifest, PartRef, Writer};
 use backplane_connector_api::Epoch;
 use backplane_events::EventTime;
@@ -160,7 +162,7 @@ fn reset(args: &CheckpointResetArgs, context: &Context) -> Result<Outcome, CliEr
     // a job that runs must not lose them under its feet
     let lease = Lease::take(&store, Writer::new())?;
     let removed = store.reset()?;
-    lease.release(&store);
+    drop(lease);
     context.print(&format!(
         "removed {} ({}) of the job {job}\n",
         counted(epochs.len() as u64, "checkpoint"),
@@ -170,7 +172,7 @@ fn reset(args: &CheckpointResetArgs, context: &Context) -> Result<Outcome, CliEr
 }
 
 /// The checkpoints of a configuration's job, and the job's name.
-fn store_of(config: &std::path::Path, sets: &[String]) -> Result<(CheckpointStore, String), CliError> {
+fn store_of(config: &std::path::Path, sets: &[String]) -> Result<(Arc<CheckpointStore>, String), CliError> {
     let loaded = load(config, sets)?;
     let job = loaded.config.engine.job.clone();
     let store = epochs::store_of(&loaded.config)?.ok_or_else(|| {

@@ -127,8 +127,8 @@ fn guarantee(kind: &SinkKind, keeps: bool) -> (&'static str, &'static str) {
         ),
         (SinkKind::File(_), true) => (
             "exactly once",
-            "the checkpoint says at which byte the rows of an epoch belong; after a crash the same bytes are written to the same place (to what \
-             is no regular file, a pipe or a device: at least once)",
+            "the checkpoint says at which byte the rows of an epoch belong; after a crash the same bytes are written to the same place (a pipe or a \
+             device may miss or repeat an epoch)",
         ),
         (SinkKind::Lake(_), false) => (
             "at least once",

@@ -136,7 +136,10 @@ fn a_changed_configuration_is_carried_over_or_refused_with_the_reason() {
 fn a_query_that_is_new_begins_with_windows_that_begin_now() {
     let sandbox = sandbox(0..90);
     assert_eq!(sandbox.run(&["run", "job.yaml"]).status, 0);
-    append(&sandbox, "in/a.ndjson", 90..300);
+    // the journal has what came in now, without what nobody asked for
+    append(&sandbox, "in/a.ndjson", 90..100);
+    assert_eq!(sandbox.run(&["run", "job.yaml"]).status, 0);
+    append(&sandbox, "in/a.ndjson", 100..300);
     let text = JOB.to_owned()
         + "  queries:\n    - { name: counted, window: hourly, sql: 'select count(*) as n from exposures', sinks: [results] }\n";
     fs::write(sandbox.path("job.yaml"), text).unwrap();
@@ -225,6 +228,41 @@ fn going_back_takes_later_rows_back() {
         "{}",
         run.errors
     );
+}
+
+#[test]
+fn a_start_from_the_beginning_has_outputs_of_its_own() {
+    let sandbox = sandbox(0..30);
+    assert_eq!(sandbox.run(&["run", "job.yaml"]).status, 0);
+    let refused = sandbox.run(&["run", "job.yaml", "--restore", "none"]);
+    assert_eq!(refused.status, 2);
+    assert!(
+        refused.errors.contains("already holds rows of an earlier run"),
+        "{}",
+        refused.errors
+    );
+    let anew = [
+        "run",
+        "job.yaml",
+        "--restore",
+        "none",
+        "--set",
+        "engine.sinks[0].options.url=other",
+        "--set",
+        "engine.windows[0].size=2h",
+    ];
+    let run = sandbox.run(&anew);
+    assert_eq!(run.status, 0, "{}", run.errors);
+    let count = sandbox.run(&[
+        "sql",
+        "--lake",
+        "other",
+        "--format",
+        "csv",
+        "select count(*) from exposures",
+    ]);
+    assert_eq!(count.output, "count(*)\n30\n", "{}", count.errors);
+    assert_eq!(ask(&sandbox, "select count(*) from exposures"), "30");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use super::{Barrier, Checkpoints, NewState};
 use crate::error::RuntimeError;
 use crate::outlets::{Answer, SinkHandle};
 
-/// How often the owner of a job may be asked for a sign of life.
+/// How often it is looked whether the job is still ours.
 const BEAT: Duration = Duration::from_millis(250);
 /// What was decided is made visible in so many attempts, if the sink says that another may succeed.
 const ATTEMPTS: u32 = 5;
@@ -60,6 +60,8 @@ pub struct Storage {
     changes: Vec<PartRef>,
     /// The manifests that are kept.
     manifests: BTreeMap<Epoch, Manifest>,
+    /// How many epochs were committed.
+    commits: u64,
 }
 
 impl Committer {
@@ -67,12 +69,12 @@ impl Committer {
         Committer { sinks, storage }
     }
 
-    /// Commits what comes, and gives signs of life, until the job is gone or an epoch has failed.
+    /// Commits what comes until the job is gone or an epoch has failed.
     pub fn carry_out(mut self, work: &Receiver<Work>, tell: &Sender<Result<Epoch, RuntimeError>>) {
         loop {
             let done = match work.recv_timeout(BEAT) {
                 Ok(work) => self.commit(work),
-                Err(RecvTimeoutError::Timeout) => match self.beat() {
+                Err(RecvTimeoutError::Timeout) => match self.check() {
                     Ok(()) => continue,
                     Err(error) => Err(error),
                 },
@@ -83,14 +85,12 @@ impl Committer {
                 break;
             }
         }
-        if let Some(Storage { checkpoints, .. }) = self.storage {
-            checkpoints.lease.release(&checkpoints.store);
-        }
     }
 
-    fn beat(&mut self) -> Result<(), RuntimeError> {
-        match &mut self.storage {
-            Some(Storage { checkpoints, .. }) => Ok(checkpoints.lease.beat(&checkpoints.store)?),
+    /// Whether the job is still ours.
+    fn check(&self) -> Result<(), RuntimeError> {
+        match &self.storage {
+            Some(Storage { checkpoints, .. }) => Ok(checkpoints.lease.check()?),
             None => Ok(()),
         }
     }
@@ -104,6 +104,7 @@ impl Committer {
             let by_sink = by_sink.map(|(sink, effect)| (sink.name().to_owned(), effect.clone()));
             let decided = state.and_then(|state| storage.decide(epoch, head, state, by_sink.collect()));
             if let Err(error) = decided {
+                // once the record may be there, nothing of the epoch is removed
                 let may_be_decided = matches!(&error, RuntimeError::Checkpoint(CheckpointError::Ambiguous { .. }));
                 if !may_be_decided {
                     self.discard(epoch, &effects, 0);
@@ -124,7 +125,7 @@ impl Committer {
             storage.collect_garbage(epoch);
             steps::reach("collected");
         }
-        self.beat()?;
+        self.check()?;
         Ok(epoch)
     }
 
@@ -179,6 +180,7 @@ impl Storage {
             base: recovered.base,
             changes: recovered.changes,
             manifests: BTreeMap::new(),
+            commits: 0,
         }
     }
 
@@ -238,7 +240,9 @@ impl Storage {
     /// Removes what no kept epoch names. What cannot be done now is done later.
     fn collect_garbage(&mut self, last: Epoch) {
         let Checkpoints { store, retain, .. } = &self.checkpoints;
-        if store.folder().is_none() && !last.0.is_multiple_of(REMOTE_GARBAGE) {
+        let is_first_of_some = self.commits.is_multiple_of(REMOTE_GARBAGE);
+        self.commits += 1;
+        if store.folder().is_none() && !is_first_of_some {
             return;
         }
         if let Err(error) = store.collect_garbage(last, *retain, &self.manifests) {

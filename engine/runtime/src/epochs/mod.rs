@@ -268,7 +268,7 @@ impl Epochs {
     /// # Errors
     /// It failed.
     pub fn wait(&mut self) -> Result<(), RuntimeError> {
-        while self.is_under_way {
+        if self.is_under_way {
             self.is_under_way = false;
             let done = self.done.recv().unwrap_or_else(|_| Err(self.failure()));
             done?;

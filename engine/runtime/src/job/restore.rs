@@ -25,6 +25,8 @@ struct Replay {
     whole: HashMap<(u32, u64), SavedColumns>,
     /// What was the job's own at the last barrier.
     own: Option<Vec<u8>>,
+    /// Whether there were queries, so that blocks are whole, and were kept for them.
+    keeps_blocks: bool,
 }
 
 impl Job {
@@ -32,17 +34,15 @@ impl Job {
     ///
     /// # Errors
     /// A sink cannot complete the last epoch, the state is damaged, or another instance runs the job.
-    pub fn resume(&mut self, checkpoints: Checkpoints, recovery: Recovery) -> Result<bool, RuntimeError> {
+    pub fn resume(&mut self, checkpoints: Checkpoints, recovery: &Recovery) -> Result<bool, RuntimeError> {
         let sinks = self.outlets.sinks();
-        recovery.roll_forward(&checkpoints.store, &sinks)?;
+        let recovered = recovery.claim(&checkpoints, &sinks, self.journal_extent())?;
         if let Some(manifest) = recovery.from() {
             let restored = self.restore(&checkpoints.store, manifest);
             restored.map_err(|error| with_last_good(error, &checkpoints.store, manifest))?;
         }
-        let begins = recovery.from().is_none();
-        let recovered = recovery.claim(&checkpoints, &sinks, self.journal_extent())?;
         self.epochs = Epochs::of(sinks, checkpoints, recovered)?;
-        Ok(begins)
+        Ok(recovery.from().is_none())
     }
 
     /// Goes on from an epoch's state.
@@ -50,7 +50,10 @@ impl Job {
         let head: Head =
             serde_json::from_value(manifest.head.clone()).map_err(|error| RuntimeError::state("read", error))?;
         self.restore_base(store, &manifest.base)?;
-        let mut replay = Replay::default();
+        let mut replay = Replay {
+            keeps_blocks: !head.queries.is_empty(),
+            ..Replay::default()
+        };
         for part in &manifest.changes {
             read_part(store, part, |input| {
                 while !input.is_at_end()? {
@@ -166,9 +169,11 @@ impl Job {
                         break;
                     }
                 }
-                self.take_released()
-                    .into_iter()
-                    .for_each(|block| self.queries.keep(block));
+                for block in self.take_released() {
+                    if replay.keeps_blocks {
+                        self.queries.keep(block);
+                    }
+                }
                 self.queries.forget(&self.plan, watermark);
             }
             JournalEntry::Barrier(columns, own) => {

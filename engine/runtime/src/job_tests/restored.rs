@@ -126,7 +126,7 @@ pub(super) fn resume(job: &mut Job, epochs: &Arc<CheckpointStore>, least_journal
         retain: 3,
         least_journal,
     };
-    job.resume(checkpoints, recovery)
+    job.resume(checkpoints, &recovery)
 }
 
 /// Runs a job that is stopped after so many rounds, again and again, and goes on each time from its last epoch.
