@@ -97,6 +97,12 @@ pub trait Source: Send {
     /// Whether partitions end (files at rest, the lake) or may grow for ever.
     fn is_bounded(&self) -> bool;
 
+    /// Whether a job has this source in some of its runs only (records that are tried again), and is the same job without it. Its records
+    /// come in no order of event time.
+    fn is_occasional(&self) -> bool {
+        false
+    }
+
     /// The partitions there are now, in a stable order. A live source is asked again from time to time.
     ///
     /// # Errors

@@ -20,8 +20,12 @@ const FIRST_LOOK: usize = 16 << 10;
 
 /// One source partition.
 pub struct Partition {
-    /// Index of the source.
-    pub source: usize,
+    /// Index of the source; none where it is not among the sources of this run.
+    source: Option<usize>,
+    source_name: String,
+    /// Whether its source is occasional, see [`Source::is_occasional`]. Its clock stands still: its records have no order to judge them by, and
+    /// while they are read the job's watermark waits.
+    pub is_occasional: bool,
     /// Its identity.
     pub id: PartitionId,
     /// Its name for people.
@@ -41,7 +45,9 @@ impl Partition {
     /// One that has shown nothing yet.
     fn new(index: usize, source: &dyn Source, id: PartitionId, reader: Box<dyn PartitionReader>) -> Self {
         Partition {
-            source: index,
+            source: Some(index),
+            source_name: source.name().to_owned(),
+            is_occasional: source.is_occasional(),
             description: source.describe(&id),
             id,
             state: PartitionState {
@@ -56,6 +62,41 @@ impl Partition {
             reader,
         }
     }
+
+    /// One of an occasional source that this run does not read: it keeps its place among the partitions, and its position.
+    fn resting(head: &PartitionHead) -> Self {
+        Partition {
+            source: None,
+            source_name: head.source.clone(),
+            is_occasional: true,
+            id: head.id.clone(),
+            description: head.description.clone(),
+            state: PartitionState {
+                clock: head.clock,
+                exhausted: true,
+                live: false,
+                silent_since: None,
+            },
+            blocks: head.blocks,
+            position: head.position.clone(),
+            caught_up: head.caught_up,
+            reader: Box::new(Ended),
+        }
+    }
+
+    fn head(&self) -> PartitionHead {
+        PartitionHead {
+            source: self.source_name.clone(),
+            is_occasional: self.is_occasional,
+            id: self.id.clone(),
+            description: self.description.clone(),
+            position: self.position.clone(),
+            clock: self.state.clock,
+            exhausted: self.state.exhausted && !self.is_occasional,
+            caught_up: self.state.exhausted || self.caught_up,
+            blocks: self.blocks,
+        }
+    }
 }
 
 /// How far a partition was read, as it is written down.
@@ -64,6 +105,9 @@ impl Partition {
 pub struct PartitionHead {
     /// The source's name.
     pub source: String,
+    /// Whether runs without this source are runs of the same job: they leave the partition alone, and carry this on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_occasional: bool,
     /// The partition.
     pub id: PartitionId,
     /// Its name for people.
@@ -72,7 +116,7 @@ pub struct PartitionHead {
     pub position: Position,
     /// Its clock.
     pub clock: PartitionClock,
-    /// Whether it had ended.
+    /// Whether it had ended; one of an occasional source never has.
     pub exhausted: bool,
     /// Whether all of it was read that there was.
     pub caught_up: bool,
@@ -80,7 +124,14 @@ pub struct PartitionHead {
     pub blocks: u64,
 }
 
-/// A partition that has ended and is gone.
+impl PartitionHead {
+    /// Whether the partition is one of this source's. An occasional source may have the name of another.
+    fn is_of(&self, source: &dyn Source) -> bool {
+        source.name() == self.source && source.is_occasional() == self.is_occasional
+    }
+}
+
+/// A partition of which nothing more is read.
 struct Ended;
 
 impl PartitionReader for Ended {
@@ -133,33 +184,33 @@ impl Input {
     /// How far each partition was read.
     #[must_use]
     pub fn heads(&self) -> Vec<PartitionHead> {
-        let head = |(index, partition): (usize, &Partition)| PartitionHead {
-            source: self.source_name(index).to_owned(),
-            id: partition.id.clone(),
-            description: partition.description.clone(),
-            position: partition.position.clone(),
-            clock: partition.state.clock,
-            exhausted: partition.state.exhausted,
-            caught_up: partition.state.exhausted || partition.caught_up,
-            blocks: partition.blocks,
-        };
-        self.partitions.iter().enumerate().map(head).collect()
+        self.partitions.iter().map(Partition::head).collect()
     }
 
-    /// Opens partitions where they were left, in their order. One that was read to its end and is gone has ended.
+    /// Opens partitions where they were left, in their order, by which blocks name them. One that was read to its end and is gone has ended. One of
+    /// an occasional source rests where this run has not that source, or the source not that partition.
     ///
     /// # Errors
     /// A source is not there any more, or a partition that had not ended.
     pub fn restore(&mut self, heads: &[PartitionHead]) -> Result<(), RuntimeError> {
         for head in heads {
-            let index = self.sources.iter().position(|source| source.name() == head.source);
-            let Some((index, source)) = index.and_then(|index| Some((index, self.sources.get_mut(index)?))) else {
+            let mut sources = self.sources.iter_mut().enumerate();
+            let found = sources.find(|(_, source)| head.is_of(source.as_ref()));
+            let Some((index, source)) = found else {
+                if head.is_occasional {
+                    self.partitions.push(Partition::resting(head));
+                    continue;
+                }
                 return Err(RuntimeError::Configuration(format!(
                     "the checkpoint has read {} from a source {}, which the configuration has no more; put it back, or start anew with \
                      --restore none",
                     head.description, head.source
                 )));
             };
+            if head.is_occasional && !source.discover()?.contains(&head.id) {
+                self.partitions.push(Partition::resting(head));
+                continue;
+            }
             let reader = match source.open(&head.id, Some(&head.position)) {
                 Ok(reader) => reader,
                 // somebody has tidied up since, as those do who rotate files
@@ -187,11 +238,8 @@ impl Input {
     /// The name of a partition's source.
     #[must_use]
     pub fn source_name(&self, partition: usize) -> &str {
-        let source = self
-            .partitions
-            .get(partition)
-            .and_then(|partition| self.sources.get(partition.source));
-        source.map_or("", |source| source.name())
+        let partition = self.partitions.get(partition);
+        partition.map_or("", |partition| &partition.source_name)
     }
 
     /// Opens partitions that are new: all of them at first, those of live sources from time to time.
@@ -215,7 +263,7 @@ impl Input {
                 if self
                     .partitions
                     .iter()
-                    .any(|partition| partition.source == index && partition.id == id)
+                    .any(|partition| partition.source == Some(index) && partition.id == id)
                 {
                     continue;
                 }
@@ -227,7 +275,8 @@ impl Input {
     }
 
     /// Reads up to `wanted` blocks, from the partitions that are furthest behind in event time first, so that little has to wait for the
-    /// others. A partition that has shown no record yet gives one block, which tells where it stands.
+    /// others. A partition that has shown no record yet gives one block, which tells where it stands. An occasional one is read to its end
+    /// first, because the watermark waits for it.
     ///
     /// # Errors
     /// A source failed, or what it holds is damaged. Blocks read before it are handed over first, and the error by the next call.
@@ -258,7 +307,7 @@ impl Input {
                 continue;
             };
             while blocks.len() < wanted {
-                let is_first_look = partition.state.clock.running_maximum == i64::MIN;
+                let is_first_look = !partition.is_occasional && partition.state.clock.running_maximum == i64::MIN;
                 let bytes = if is_first_look {
                     block_bytes.min(FIRST_LOOK)
                 } else {

@@ -25,17 +25,17 @@ use crate::dedup::SeenIds;
 use crate::epochs::{Barrier, BarrierState, Epochs};
 use crate::error::RuntimeError;
 use crate::evaluation::Evaluations;
-use crate::input::{BLOCK_BYTES, Input, ReadBlock};
+use crate::input::{BLOCK_BYTES, Input, Partition, ReadBlock};
 use crate::ledger::Ledger;
 use crate::names::{JobNames, NO_NAME};
 use crate::outlets::{Outlet, Outlets};
 use crate::partial::{ClosedWindow, merge_windows};
-use crate::plan::{Boundaries, ExperimentDefinition, Plan, SHARDS};
+use crate::plan::{Boundaries, ExperimentDefinition, Plan, SHARDS, TimePlan};
 use crate::progress::{Counters, Observer, Progress};
 use crate::records_out::{DeadLetter, dead_letter_rows, emit_block};
 use crate::shard::{Settled, Shard, ShardContext};
 use crate::snapshot::ShardEvaluation;
-use crate::stamp::{LiveLimits, StampCounts, stamp};
+use crate::stamp::{Limits, StampCounts, stamp};
 use crate::stream_time::job_watermark;
 use crate::user_queries::UserQueries;
 
@@ -382,30 +382,32 @@ impl Job {
                 continue;
             };
             // a file at rest may have grown since time went on without it
-            let is_limited = input.state.live || self.epochs.are_kept();
-            let live = is_limited.then(|| LiveLimits {
-                latest: match input.state.live {
-                    true => wall_clock().saturating_add(self.plan.time.max_future_skew),
-                    false => i64::MAX,
-                },
+            let is_limited = input.state.live || input.is_occasional || self.epochs.are_kept();
+            let limits = is_limited.then(|| Limits {
+                latest: latest_of(input, &self.plan.time, self.last_event_time),
                 watermark: self.watermark,
                 settled,
+                is_unordered: input.is_occasional,
             });
             let mut counts = StampCounts::default();
+            let mut clock = input.state.clock;
             let refused = stamp(
                 &mut block,
-                &mut input.state.clock,
+                &mut clock,
                 &self.plan,
                 &self.boundaries,
-                live,
+                limits,
                 &mut counts,
             );
+            self.last_event_time = self.last_event_time.max(clock.running_maximum);
+            if !input.is_occasional {
+                input.state.clock = clock;
+            }
             if block.records.len() > refused.len() {
                 input.state.silent_since = None;
             } else {
                 input.state.silent_since.get_or_insert(now);
             }
-            self.last_event_time = self.last_event_time.max(input.state.clock.running_maximum);
             note_too_late(&mut self.evaluations, &self.plan, &block);
             self.counters.too_late += counts.too_late;
             let place = |line: u64| format!("{}:{}", input.description, source.first_line() + line + 1);
@@ -521,6 +523,17 @@ fn note_too_late(evaluations: &mut Evaluations, plan: &Plan, block: &Block) {
         if counts && record.experiment != NO_NAME {
             evaluations.note_too_late(plan, record.experiment, record.time, late.watermark);
         }
+    }
+}
+
+/// The latest event time that is taken from a partition.
+fn latest_of(partition: &Partition, time: &TimePlan, last_event_time: i64) -> i64 {
+    let by_clock = wall_clock().saturating_add(time.max_future_skew);
+    match (partition.state.live, partition.is_occasional) {
+        (true, _) => by_clock,
+        // files at rest are not compared with the clock: what the stream has come to is not too far
+        (false, true) => by_clock.max(last_event_time),
+        (false, false) => i64::MAX,
     }
 }
 

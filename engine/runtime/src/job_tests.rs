@@ -4,6 +4,7 @@ mod faults;
 mod hard_cases;
 mod healthy;
 mod looked_at;
+mod occasional;
 mod planted;
 mod restored;
 mod stream;
@@ -16,6 +17,7 @@ use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimestampMicrosecondType};
 use arrow::record_batch::RecordBatch;
 use backplane_config::{Config, Metric, Micros, Window};
+use backplane_connector_api::Source;
 use backplane_connector_api::memory::{MemorySink, MemorySource, MemoryStore};
 use backplane_events::Table;
 use backplane_generator::{GeneratorConfig, generate};
@@ -67,9 +69,19 @@ fn run(
 
 /// A job that has read nothing yet.
 fn job_of(config: &Config, queries: Vec<UserQuery>, source: MemorySource, outlets: Vec<Outlet>, threads: usize) -> Job {
+    job_over(config, queries, vec![Box::new(source)], outlets, threads)
+}
+
+fn job_over(
+    config: &Config,
+    queries: Vec<UserQuery>,
+    sources: Vec<Box<dyn Source>>,
+    outlets: Vec<Outlet>,
+    threads: usize,
+) -> Job {
     let plan = plan_of(config).unwrap();
     let queries = UserQueries::new(queries).unwrap();
-    Job::new(plan, queries, vec![Box::new(source)], outlets, options(threads)).unwrap()
+    Job::new(plan, queries, sources, outlets, options(threads)).unwrap()
 }
 
 fn time(seconds: i64) -> String {

@@ -13,15 +13,18 @@ pub struct StampCounts {
     pub future: u64,
 }
 
-/// What a live partition is held to besides its own record order.
+/// What a partition is held to besides its own record order: a live one, one that may have grown since time went on without it, and one of
+/// an occasional source.
 #[derive(Debug, Clone, Copy)]
-pub struct LiveLimits {
+pub struct Limits {
     /// Event times after this are refused.
     pub latest: i64,
     /// The job's watermark.
     pub watermark: i64,
     /// The last boundary that was settled.
     pub settled: i64,
+    /// Whether its own record order says nothing.
+    pub is_unordered: bool,
 }
 
 /// Stamps a block's records and moves its partition's clock. Gives the indices of records that lie too far in the future: they are marked
@@ -31,25 +34,27 @@ pub fn stamp(
     clock: &mut PartitionClock,
     plan: &Plan,
     boundaries: &Boundaries,
-    live: Option<LiveLimits>,
+    limits: Option<Limits>,
     counts: &mut StampCounts,
 ) -> Vec<u32> {
     let time = &plan.time;
+    let is_ordered = limits.is_none_or(|limits| !limits.is_unordered);
     let mut refused = Vec::new();
     let mut late = Vec::new();
     // Most records fall into the slice of the one before: [slice_from, slice).
     let (mut slice_from, mut slice) = (i64::MAX, i64::MIN);
     for (index, record) in (0u32..).zip(block.records.iter_mut()) {
-        if let Some(limits) = live
+        if let Some(limits) = limits
             && record.time > limits.latest
         {
             refused.push(index);
             counts.future += 1;
             continue;
         }
-        let mut watermark = clock.watermark(time);
-        let mut is_too_late = clock.is_too_late(record.time, time);
-        if let Some(limits) = live {
+        let order = if is_ordered { *clock } else { PartitionClock::default() };
+        let mut watermark = order.watermark(time);
+        let mut is_too_late = order.is_too_late(record.time, time);
+        if let Some(limits) = limits {
             // The partition may have been idle while the others went on.
             watermark = watermark.max(limits.settled);
             is_too_late |=

@@ -57,7 +57,7 @@ struct Outcome {
 }
 
 /// Rows of a table as texts, without what tells when they were written.
-fn written(store: &MemoryStore, table: Table, is_wanted: impl Fn(bool, i64) -> bool) -> Vec<String> {
+pub fn written(store: &MemoryStore, table: Table, is_wanted: impl Fn(bool, i64) -> bool) -> Vec<String> {
     let batch = rows(store, table);
     let columns: Vec<Vec<Option<String>>> = batch
         .schema()
@@ -105,7 +105,7 @@ fn job(
     job.with_block_bytes(block_bytes)
 }
 
-fn epochs() -> Arc<CheckpointStore> {
+pub(super) fn epochs() -> Arc<CheckpointStore> {
     Arc::new(epochs_on(Arc::new(InMemory::new())))
 }
 
