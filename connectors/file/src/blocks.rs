@@ -34,6 +34,12 @@ impl Blocks {
         }
     }
 
+    /// Holds so many bytes of a line at most.
+    pub(crate) fn with_longest_line(mut self, bytes: usize) -> Self {
+        self.most_of_a_line = bytes;
+        self
+    }
+
     /// Where to append what is read next.
     pub(crate) fn input(&mut self) -> &mut Vec<u8> {
         &mut self.bytes

@@ -109,6 +109,14 @@ pub enum FileError {
         /// The file.
         path: PathBuf,
     },
+    /// Put it back as it was.
+    #[error("{path} was changed within its first {lines} lines, which have been read; put it back as it was: such a file may only grow", path = path.display())]
+    Edited {
+        /// The file.
+        path: PathBuf,
+        /// How many lines were read before.
+        lines: u64,
+    },
     /// Give each job a file of its own.
     #[error("{path} was written to by somebody else while a job was writing to it; give the job a file of its own", path = path.display())]
     Shared {
@@ -189,9 +197,11 @@ impl FileError {
     pub fn of(self, connector: &str) -> ConnectorError {
         let message = self.to_string();
         match self {
-            Self::Damaged { .. } | Self::Truncated { .. } | Self::Overwritten { .. } | Self::Shared { .. } => {
-                ConnectorError::damaged(connector, message)
-            }
+            Self::Damaged { .. }
+            | Self::Truncated { .. }
+            | Self::Overwritten { .. }
+            | Self::Edited { .. }
+            | Self::Shared { .. } => ConnectorError::damaged(connector, message),
             Self::Gone { .. } => ConnectorError::gone(connector, message),
             Self::BrokenInput { .. } => ConnectorError::Unavailable {
                 connector: connector.to_owned(),

@@ -1,7 +1,8 @@
 //! Files, standard input, NDJSON outputs, terminal lines.
 //!
 //! Bytes come in through [`FileSource`] (one partition per file, plain, gzip or Zstandard, at rest or growing) and [`StdinSource`]; rows go
-//! out through [`NdjsonSink`] (one JSON object per line, appended to a file) and [`TerminalSink`] (what a person wants to see).
+//! out through [`NdjsonSink`] (one JSON object per line, appended to a file) and [`TerminalSink`] (what a person wants to see). What the job
+//! could not read is looked at with [`Letters`] and comes in again through [`LetterSource`].
 //!
 //! ```no_run
 //! use backplane_connector_api::{Read, Source};
@@ -24,6 +25,7 @@ mod error;
 mod health;
 mod identity;
 mod json;
+mod letters;
 mod patterns;
 mod reader;
 mod sink;
@@ -33,6 +35,7 @@ mod terminal;
 
 pub use config::{FileOptions, NdjsonOptions, TerminalOptions};
 pub use error::FileError;
+pub use letters::{Letter, LetterLine, LetterSource, Letters};
 pub use sink::NdjsonSink;
 pub use source::FileSource;
 pub use stdin::StdinSource;

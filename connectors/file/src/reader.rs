@@ -54,6 +54,7 @@ impl FileReader {
         connector: &str,
         known: &Known,
         extent: Extent,
+        longest_line: Option<usize>,
         from: Option<&Position>,
     ) -> Result<Self, FileError> {
         let path = known.path.clone();
@@ -95,7 +96,10 @@ impl FileReader {
                 Input::Decompressed(text)
             }
         };
-        let blocks = Blocks::at(at);
+        let blocks = match longest_line {
+            None => Blocks::at(at),
+            Some(bytes) => Blocks::at(at).with_longest_line(bytes),
+        };
         Ok(Self {
             connector: connector.to_owned(),
             path,

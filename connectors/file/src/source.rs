@@ -27,6 +27,8 @@ pub struct FileSource {
     name: String,
     options: FileOptions,
     extent: Extent,
+    /// How many bytes of a line are read at most; as many as a record may have where this says nothing.
+    longest_line: Option<usize>,
     /// Every file that was ever discovered, where it was seen last.
     known: HashMap<PartitionId, Known>,
     /// The identities in the order in which they were discovered.
@@ -68,6 +70,7 @@ impl FileSource {
             name: name.into(),
             options,
             extent,
+            longest_line: None,
             known: HashMap::new(),
             order: Vec::new(),
         }
@@ -79,6 +82,12 @@ impl FileSource {
         if self.extent == Extent::Growing {
             self.extent = Extent::UntilNow;
         }
+        self
+    }
+
+    /// Reads lines that may be longer than a record.
+    pub(crate) fn with_longest_line(mut self, bytes: usize) -> Self {
+        self.longest_line = Some(bytes);
         self
     }
 
@@ -256,7 +265,7 @@ impl Source for FileSource {
             Some(known) => Ok(known.clone()),
             None => self.find(partition),
         };
-        let opened = known.and_then(|known| FileReader::open(&self.name, &known, self.extent, from));
+        let opened = known.and_then(|known| FileReader::open(&self.name, &known, self.extent, self.longest_line, from));
         match opened {
             Ok(reader) => Ok(Box::new(reader)),
             // it might as well have gone before it was discovered

@@ -17,7 +17,7 @@ mod source;
 
 pub use sample::sample;
 pub use sink::{Visibility, sink, withdrawal};
-pub use source::{PartitionRecords, Record, source};
+pub use source::{PartitionRecords, Record, source, unwrapping_source};
 
 use crate::ConnectorError;
 

@@ -31,6 +31,15 @@ pub struct PartitionRecords {
     pub records: Vec<Record>,
 }
 
+/// What offsets count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Offsets {
+    /// What blocks hold.
+    Held,
+    /// What the records were taken out of.
+    Around,
+}
+
 /// Asks for blocks from the least to the largest that an engine would.
 const BLOCK_SIZES: [usize; 5] = [1, 37, 1_000, 64 * 1024, 8 * 1024 * 1024];
 /// Positions at which reading starts again, for each partition and block size.
@@ -50,6 +59,23 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// # Errors
 /// The first rule that is broken.
 pub fn source(make: impl Fn() -> Result<Box<dyn Source>, ConnectorError>) -> Result<Vec<PartitionRecords>, Violation> {
+    check(make, Offsets::Held)
+}
+
+/// As [`source`], of one that takes its records out of something: offsets count the bytes of that.
+///
+/// # Errors
+/// The first rule that is broken.
+pub fn unwrapping_source(
+    make: impl Fn() -> Result<Box<dyn Source>, ConnectorError>,
+) -> Result<Vec<PartitionRecords>, Violation> {
+    check(make, Offsets::Around)
+}
+
+fn check(
+    make: impl Fn() -> Result<Box<dyn Source>, ConnectorError>,
+    offsets: Offsets,
+) -> Result<Vec<PartitionRecords>, Violation> {
     let mut first = make().during(|| "making the source".to_owned())?;
     let partitions = first.discover().during(|| "discovering".to_owned())?;
     let again = first.discover().during(|| "discovering again".to_owned())?;
@@ -66,13 +92,17 @@ pub fn source(make: impl Fn() -> Result<Box<dyn Source>, ConnectorError>) -> Res
         first.name().to_owned()
     })?;
     drop(first);
-    partitions.iter().map(|id| partition(&make, &partitions, id)).collect()
+    partitions
+        .iter()
+        .map(|id| partition(&make, &partitions, id, offsets))
+        .collect()
 }
 
 fn partition(
     make: &impl Fn() -> Result<Box<dyn Source>, ConnectorError>,
     all: &[PartitionId],
     id: &PartitionId,
+    offsets: Offsets,
 ) -> Result<PartitionRecords, Violation> {
     let mut reference: Option<Vec<Record>> = None;
     let mut name = String::new();
@@ -82,13 +112,13 @@ fn partition(
         hold("a partition has a name for people", !name.is_empty(), || id.0.clone())?;
         let blocks = read_all(reader.as_mut(), max_bytes)?;
         drop(reader);
-        check_positions(&blocks, &Position::default())?;
+        check_positions(&blocks, &Position::default(), offsets)?;
         let records = records(&blocks)?;
         match &reference {
             None => reference = Some(records),
             Some(reference) => same_records("the size of blocks does not change the records", reference, &records)?,
         }
-        check_resumption(make, all, id, &blocks, max_bytes)?;
+        check_resumption(make, all, id, &blocks, (max_bytes, offsets))?;
     }
     Ok(PartitionRecords {
         id: id.clone(),
@@ -146,23 +176,26 @@ fn read_all(reader: &mut dyn PartitionReader, max_bytes: usize) -> Result<Vec<Bl
     Ok(blocks)
 }
 
-fn check_positions(blocks: &[Block], from: &Position) -> Result<(), Violation> {
+fn check_positions(blocks: &[Block], from: &Position, offsets: Offsets) -> Result<(), Violation> {
     let mut at = from;
     for (index, block) in blocks.iter().enumerate() {
         hold("blocks follow each other without a gap", block.start == *at, || {
             format!("block {index} starts at {:?}, not at {at:?}", block.start)
         })?;
-        let (offsets, line_count) = match &block.data {
+        let (held, line_count) = match &block.data {
             BlockData::Lines(text) => (text.len() as u64, lines::count(text)),
             BlockData::Decoded(events) => (events.records.len() as u64, 0),
         };
-        hold("a block has at least one record", offsets > 0, || {
+        hold("a block has at least one record", held > 0, || {
             format!("block {index} is empty")
         })?;
         hold(
             "positions count what blocks hold",
-            block.end.offset == at.offset + offsets,
-            || format!("block {index} holds {offsets}, and goes from {at:?} to {:?}", block.end),
+            match offsets {
+                Offsets::Held => block.end.offset == at.offset + held,
+                Offsets::Around => block.end.offset > at.offset,
+            },
+            || format!("block {index} holds {held}, and goes from {at:?} to {:?}", block.end),
         )?;
         hold("positions count lines", block.end.line == at.line + line_count, || {
             format!(
@@ -187,7 +220,7 @@ fn check_resumption(
     all: &[PartitionId],
     id: &PartitionId,
     blocks: &[Block],
-    max_bytes: usize,
+    (max_bytes, offsets): (usize, Offsets),
 ) -> Result<(), Violation> {
     let stride = blocks.len().div_ceil(RESUMPTIONS).max(1);
     let last = blocks.len().saturating_sub(1);
@@ -205,7 +238,7 @@ fn check_resumption(
         )?;
         let (_source, mut reader) = open(make, all, id, from.as_ref())?;
         let rest = read_all(reader.as_mut(), max_bytes)?;
-        check_positions(&rest, &block.end)?;
+        check_positions(&rest, &block.end, offsets)?;
         let expected = records(blocks.get(index + 1..).unwrap_or_default())?;
         same_records(
             "reading on from a block's end gives what follows",

@@ -6,6 +6,7 @@
 )]
 
 mod follow;
+mod letters;
 mod ndjson;
 mod refusals;
 mod rest;
