@@ -46,7 +46,7 @@ pub fn run_until(stop: &AtomicBool, assembled: &mut Assembled, context: &Context
 pub fn outcome(summary: &Summary, strict: bool) -> Outcome {
     match summary.ending {
         Ending::Stopped => Outcome::Interrupted,
-        Ending::Exhausted if strict && summary.progress.counters.dead_letters > 0 => Outcome::DeadLettered,
+        Ending::Exhausted if strict && summary.counts.unreadable() > 0 => Outcome::DeadLettered,
         Ending::Exhausted | Ending::NothingNew => Outcome::Done,
     }
 }

@@ -85,7 +85,9 @@ impl Summary {
                 counted(self.progress.waiting_records as u64, "record")
             ));
         }
-        if counters.dead_letters > 0 {
+        // of this run, as its reasons
+        let unreadable = self.counts.unreadable();
+        if unreadable > 0 {
             let reasons = self.counts.commonest_reasons(REASONS);
             let mut reasons: Vec<String> = reasons
                 .iter()
@@ -96,7 +98,7 @@ impl Summary {
             }
             lines.push(format!(
                 "{} could not be read ({}); they are in {}",
-                counted(counters.dead_letters, "record"),
+                counted(unreadable, "record"),
                 reasons.join(", "),
                 self.dead_letters.display()
             ));
@@ -177,6 +179,7 @@ mod tests {
             .map(|(reason, count)| (reason.to_owned(), count))
             .into(),
             windows: [("hourly".to_owned(), 0)].into(),
+            ..Counts::default()
         };
         let summary = Summary {
             ending: Ending::Exhausted,

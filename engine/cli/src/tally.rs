@@ -24,6 +24,8 @@ pub struct Tally {
 pub struct Counts {
     /// Dead letters by reason.
     pub dead_letters: BTreeMap<String, u64>,
+    /// Dead letters by source.
+    pub dead_letter_sources: BTreeMap<String, u64>,
     /// Windows that are final, by name and start.
     pub windows: BTreeSet<(String, i64)>,
 }
@@ -49,6 +51,11 @@ impl Tally {
 }
 
 impl Counts {
+    /// Records that could not be read.
+    pub fn unreadable(&self) -> u64 {
+        self.dead_letters.values().sum()
+    }
+
     /// The commonest reasons first, at most `most` of them.
     pub fn commonest_reasons(&self, most: usize) -> Vec<(&str, u64)> {
         let mut reasons: Vec<(&str, u64)> = self
@@ -63,8 +70,13 @@ impl Counts {
 
     fn add(&mut self, table: Table, batch: &RecordBatch) -> Option<()> {
         if table == Table::DeadLetters {
-            for reason in batch.column_by_name("reason")?.as_string_opt::<i32>()?.iter().flatten() {
-                *self.dead_letters.entry(reason.to_owned()).or_default() += 1;
+            for (column, counts) in [
+                ("reason", &mut self.dead_letters),
+                ("source", &mut self.dead_letter_sources),
+            ] {
+                for value in batch.column_by_name(column)?.as_string_opt::<i32>()?.iter().flatten() {
+                    *counts.entry(value.to_owned()).or_default() += 1;
+                }
             }
             return Some(());
         }
