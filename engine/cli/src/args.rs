@@ -1,9 +1,13 @@
 //! The command line.
 
+mod dead_letters;
+
 use std::path::PathBuf;
 
 use backplane_config::Micros;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use dead_letters::{DeadLettersCommand, DeadLettersListArgs, DeadLettersReplayArgs, DeadLettersShowArgs};
 
 /// Stream analytics for online experiments.
 #[derive(Debug, Parser)]
@@ -78,6 +82,9 @@ pub enum Command {
     /// Show the checkpoints of a job, check them, or remove them
     #[command(subcommand)]
     Checkpoint(CheckpointCommand),
+    /// Look at records that could not be read, and try them again
+    #[command(subcommand)]
+    DeadLetters(DeadLettersCommand),
     /// Show what is known of an experiment, and what may be concluded
     Report(ReportArgs),
     /// Record a decision on an experiment: stopped, shipped, or its allocation changed

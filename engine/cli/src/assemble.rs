@@ -8,7 +8,9 @@ use backplane_config::{
 };
 use backplane_connector_api::{Sink, Source};
 use backplane_events::Table;
-use backplane_file::{FileOptions, FileSource, NdjsonOptions, NdjsonSink, StdinSource, TerminalOptions, TerminalSink};
+use backplane_file::{
+    FileOptions, FileSource, LetterSource, NdjsonOptions, NdjsonSink, StdinSource, TerminalOptions, TerminalSink,
+};
 use backplane_lake::{LakeOptions, LakeSink, LakeSource};
 use backplane_runtime::declared::declared_rows;
 use backplane_runtime::{Job, JobOptions, Outlet, Start};
@@ -44,6 +46,14 @@ pub struct Manner {
     pub start: Option<Start>,
 }
 
+/// Records that are tried again beside the sources of the configuration.
+pub struct Again {
+    /// The records.
+    pub source: LetterSource,
+    /// Their file, where that is not the dead-letter file: nobody else may read it, or write to it.
+    pub file: Option<PathBuf>,
+}
+
 /// A job that is ready to run.
 pub struct Assembled {
     /// The job.
@@ -59,10 +69,28 @@ pub struct Assembled {
 /// # Errors
 /// A source or sink cannot be used, two of them share a place, a query cannot be planned, or the lake holds an earlier run.
 pub fn assemble(loaded: &Loaded, manner: Manner, terminal: &Terminal) -> Result<Assembled, CliError> {
+    assemble_with(loaded, manner, None, terminal)
+}
+
+/// As [`assemble`], with records that are tried again: the job must go on from a checkpoint. One that starts anew would read them in its sources,
+/// too.
+///
+/// # Errors
+/// As of [`assemble`], and where there is no checkpoint.
+pub fn assemble_with(
+    loaded: &Loaded,
+    manner: Manner,
+    again: Option<Again>,
+    terminal: &Terminal,
+) -> Result<Assembled, CliError> {
     let (plan, queries) = planning::plan(loaded)?;
     let config = &loaded.config;
     let mut places = Places::default();
-    let sources = sources(config, manner, terminal, &mut places)?;
+    let mut sources = sources(config, manner, terminal, &mut places)?;
+    let goes_on_only = again.is_some();
+    if let Some(again) = again {
+        sources.push(source_of(again, &mut places)?);
+    }
     let tally = Tally::default();
     let (mut outlets, dead_letters) = outlets(config, manner, terminal, &mut places)?;
     for outlet in &mut outlets {
@@ -73,6 +101,9 @@ pub fn assemble(loaded: &Loaded, manner: Manner, terminal: &Terminal) -> Result<
         false => None,
     };
     let is_new = kept.as_ref().is_none_or(|kept| kept.recovery.from().is_none());
+    if is_new && goes_on_only {
+        return Err(epochs::nothing_to_go_on_from(&config.engine.job));
+    }
     for sink in config.engine.sinks.iter().filter(|_| is_new) {
         if let SinkKind::Lake(lake) = &sink.kind {
             lakes::refuse_earlier_rows(&sink.name, &lake.url)?;
@@ -128,6 +159,15 @@ fn sources(
         sources.push(source);
     }
     Ok(sources)
+}
+
+fn source_of(again: Again, places: &mut Places) -> Result<Box<dyn Source>, CliError> {
+    let Again { mut source, file } = again;
+    source.discover()?;
+    if let Some(file) = &file {
+        places.reads_alone("--records", file)?;
+    }
+    Ok(Box::new(source))
 }
 
 fn source(declared: &ConfigSource, manner: Manner) -> Box<dyn Source> {

@@ -37,6 +37,13 @@ pub fn store_of(config: &Config) -> Result<Option<Arc<CheckpointStore>>, CliErro
     Ok(Some(Arc::new(store)))
 }
 
+/// The error of a command that needs a job's state, where there is none.
+pub fn nothing_to_go_on_from(job: &str) -> CliError {
+    CliError::Usage(format!(
+        "the job {job} has no checkpoint to go on from; start it with `backplane run` first"
+    ))
+}
+
 /// The epochs of a job that is about to run, and what it goes on from. No other instance runs it from now on.
 pub struct Kept {
     /// The place.

@@ -21,6 +21,25 @@ impl Places {
         self.taken.push((resolved(path), who.into()));
     }
 
+    /// Notes that `who` reads `path`, which others must not read too: its records would go in twice.
+    ///
+    /// # Errors
+    /// [`CliError::Usage`] if somebody else reads it, or will.
+    pub fn reads_alone(&mut self, who: impl Into<String>, path: &Path) -> Result<(), CliError> {
+        let (who, place) = (who.into(), resolved(path));
+        let by_name = self.taken.iter().find(|(taken, _)| *taken == place);
+        let by_pattern = self.matched.iter().find(|(files, _)| files.pattern_of(path).is_some());
+        let by_name = by_name.map(|(_, reader)| reader);
+        if let Some(reader) = by_name.or(by_pattern.map(|(_, reader)| reader)) {
+            return Err(CliError::Usage(format!(
+                "{who}: {reader} reads {} by itself, and its records would go in twice; put it where {reader} does not find it",
+                path.display()
+            )));
+        }
+        self.reads(who, path);
+        Ok(())
+    }
+
     /// Notes that `who` reads whatever the patterns among these paths match, also what is not there yet.
     pub fn reads_matches(&mut self, who: impl Into<String>, files: FileOptions) {
         self.matched.push((files, who.into()));

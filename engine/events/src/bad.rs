@@ -74,6 +74,31 @@ impl BadReason {
         }
     }
 
+    /// What can be done about it, as a clause.
+    #[must_use]
+    pub fn remedy(self) -> &'static str {
+        match self {
+            BadReason::InvalidJson => "write each record as one JSON object on a line of its own",
+            BadReason::InvalidUtf8 => "have the producer write UTF-8",
+            BadReason::TooDeep => "nest its objects and arrays less deeply",
+            BadReason::MissingMember => "have the producer write the member",
+            BadReason::WrongType => "write the member as the type that it should have",
+            BadReason::EmptyId => "have the producer give the id or the name",
+            BadReason::IdTooLong => "shorten eventId",
+            BadReason::InvalidTimestamp => "write instants as RFC 3339 with an offset, e.g. 2026-01-05T09:30:00Z",
+            BadReason::UnknownEventType => "write one of Exposure, Assignment, Outcome, AnalysisSignal and Error",
+            BadReason::UnknownEnumValue => "write one of the values that the member may have",
+            BadReason::UnsupportedSchemaVersion => "write the record in a schema version that is read, e.g. 1.0.0",
+            BadReason::NonFiniteValue => "write a number that a double can hold",
+            BadReason::FutureTimestamp => {
+                "have the producer's clock set right; if the time is right, try the record again when it has come"
+            }
+            BadReason::LineTooLong => {
+                "take the whole record from where it came from and make it shorter; only its beginning is here"
+            }
+        }
+    }
+
     /// The reason of this name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<BadReason> {

@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod config_show;
+mod dead_letters;
 mod decide;
 mod demo;
 mod export;
@@ -81,6 +82,7 @@ pub fn execute(command: Command, context: &Context) -> Result<Outcome, CliError>
         Command::Schema => schema::execute(context),
         Command::Sql(args) => sql::execute(&args, context),
         Command::Checkpoint(command) => checkpoint::execute(&command, context),
+        Command::DeadLetters(command) => dead_letters::execute(&command, context),
         Command::Report(args) => report::execute(&args, context),
         Command::Decide(args) => decide::execute(&args, context),
         Command::Export(args) => export::execute(&args, context),

@@ -1,5 +1,6 @@
 //! The binary as a new user meets it: what it says to wrong input, how it ends, and what it leaves behind.
 
+mod dead_letters;
 mod failures;
 mod harness;
 mod inputs_and_outputs;

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails should panic, also in its helpers")]
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -148,6 +148,21 @@ impl Sandbox {
             .unwrap();
         assert!(sent.success());
         child.wait_with_output().unwrap().into()
+    }
+
+    /// Kills the program where it reaches a step of the commit protocol; whether it did.
+    pub fn kill_at(&self, step: &str, args: &[&str]) -> bool {
+        let mut command = self.command(args);
+        command.env("BACKPLANE_STOP_AT", step).stdin(Stdio::null());
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let name = step.split(':').next().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let is_reached = lines.any(|line| line.unwrap() == format!("reached {name}"));
+        if is_reached {
+            child.kill().unwrap();
+        }
+        child.wait().unwrap();
+        is_reached
     }
 
     fn spawn(&self, args: &[&str], input: Stdio) -> std::process::Child {
