@@ -404,7 +404,10 @@ impl CheckpointStore {
         let epochs = self.epochs().ok()?;
         let mut before = epochs.into_iter().rev().filter(|kept| *kept < epoch);
         // the first epoch of a job has no state to go on from
-        before.find(|kept| self.verify(*kept).is_ok_and(|manifest| !manifest.base.is_empty()))
+        before.find(|kept| {
+            self.verify(*kept)
+                .is_ok_and(|manifest| manifest.parts().next().is_some())
+        })
     }
 
     /// Removes what no kept epoch names; `last` is the last decided epoch. What cannot be removed is left for the next time.

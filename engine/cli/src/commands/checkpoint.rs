@@ -87,7 +87,8 @@ fn list(args: &CheckpointListArgs, context: &Context) -> Result<Outcome, CliErro
     for row in rows {
         table.row([
             row.epoch.to_string(),
-            row.created,
+            // to the second; the manifest has the rest
+            row.created.get(..19).unwrap_or(&row.created).replace('T', " "),
             row.watermark.unwrap_or_default(),
             grouped(row.records),
             bytes(row.base_bytes),
@@ -96,7 +97,12 @@ fn list(args: &CheckpointListArgs, context: &Context) -> Result<Outcome, CliErro
                 bytes(row.change_bytes),
                 counted(row.change_parts as u64, "part")
             ),
-            if row.completed { "came to its end" } else { "" }.to_owned(),
+            match (row.completed, row.base_bytes) {
+                (true, _) => "came to its end",
+                (false, 0) => "begun",
+                (false, _) => "",
+            }
+            .to_owned(),
         ]);
     }
     context.print(&(table.folded(context.terminal.page_width()).join("\n") + "\n"))?;
