@@ -5,13 +5,10 @@ use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use backplane_checkpoint::testing::hold_still;
-use backplane_checkpoint::{
-    CheckpointError, CheckpointStore, EpochRecord, FORMAT, Lease, Manifest, PartRef, Patience, Writer,
-};
+use backplane_checkpoint::testing::{hold_still, manifest};
+use backplane_checkpoint::{CheckpointError, CheckpointStore, EpochRecord, Lease, Manifest, PartRef, Patience, Writer};
 use backplane_connector_api::Epoch;
 use backplane_tests::ObjectStoreServer;
-use serde_json::json;
 
 const HURRY: Patience = Patience {
     answer: Duration::from_secs(20),
@@ -51,20 +48,7 @@ fn write(store: &Arc<CheckpointStore>, epoch: u64, writer: Writer, name: &str, b
 }
 
 fn prepare(store: &Arc<CheckpointStore>, epoch: u64, writer: Writer, parts: &[PartRef]) -> (Manifest, EpochRecord) {
-    let manifest = Manifest {
-        format: FORMAT,
-        engine: "0".to_owned(),
-        job: "a job".to_owned(),
-        epoch: Epoch(epoch),
-        writer,
-        created: String::new(),
-        fingerprint: BTreeMap::new(),
-        base: Vec::new(),
-        changes: parts.to_vec(),
-        head: json!({ "positions": [epoch * 10] }),
-        effects: BTreeMap::from([("sink".to_owned(), json!({ "offset": epoch }))]),
-        withdrawn: Vec::new(),
-    };
+    let manifest = manifest(Epoch(epoch), writer, parts);
     let record = EpochRecord {
         epoch: Epoch(epoch),
         writer,

@@ -26,6 +26,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub struct MemorySource {
     name: String,
     bounded: bool,
+    is_occasional: bool,
     partitions: Partitions,
 }
 
@@ -45,6 +46,7 @@ impl MemorySource {
         Self {
             name: name.into(),
             bounded: true,
+            is_occasional: false,
             partitions: Arc::new(Mutex::new(partitions)),
         }
     }
@@ -59,10 +61,20 @@ impl MemorySource {
             Self {
                 name: name.into(),
                 bounded: false,
+                is_occasional: false,
                 partitions,
             },
             feed,
         )
+    }
+
+    /// A source that a job has in some of its runs only.
+    #[must_use]
+    pub fn that_is_occasional(self) -> Self {
+        Self {
+            is_occasional: true,
+            ..self
+        }
     }
 }
 
@@ -87,6 +99,10 @@ impl Source for MemorySource {
 
     fn is_bounded(&self) -> bool {
         self.bounded
+    }
+
+    fn is_occasional(&self) -> bool {
+        self.is_occasional
     }
 
     fn discover(&mut self) -> Result<Vec<PartitionId>, ConnectorError> {

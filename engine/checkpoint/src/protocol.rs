@@ -90,10 +90,8 @@ pub fn retained(decided: &[Epoch], retain: usize) -> &[Epoch] {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
-    use crate::manifest::{FORMAT, ManifestRef, PartRef};
+    use crate::manifest::{ManifestRef, PartRef};
 
     fn record(writer: Writer) -> EpochRecord {
         EpochRecord {
@@ -106,28 +104,14 @@ mod tests {
         }
     }
 
-    fn manifest(epoch: u64, writer: Writer, parts: &[&str]) -> Manifest {
-        Manifest {
-            format: FORMAT,
-            engine: String::new(),
-            job: String::new(),
-            epoch: Epoch(epoch),
-            writer,
-            created: String::new(),
-            fingerprint: BTreeMap::new(),
-            base: Vec::new(),
-            changes: parts
-                .iter()
-                .map(|path| PartRef {
-                    path: (*path).to_owned(),
-                    bytes: 0,
-                    hash: String::new(),
-                })
-                .collect(),
-            head: serde_json::Value::Null,
-            effects: BTreeMap::new(),
-            withdrawn: Vec::new(),
-        }
+    fn manifest(epoch: u64, writer: Writer, paths: &[&str]) -> Manifest {
+        let part = |path: &&str| PartRef {
+            path: (*path).to_owned(),
+            bytes: 0,
+            hash: String::new(),
+        };
+        let parts: Vec<PartRef> = paths.iter().map(part).collect();
+        crate::testing::manifest(Epoch(epoch), writer, &parts)
     }
 
     #[test]

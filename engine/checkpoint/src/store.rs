@@ -133,13 +133,14 @@ impl CheckpointStore {
 
     /// Waits for a call that is not made again, as long as for any.
     pub(crate) fn wait_for<T>(&self, work: impl Future<Output = T>) -> io::Result<T> {
+        self.answer(work)
+            .map_err(|silent| io::Error::new(io::ErrorKind::TimedOut, silent.to_string()))
+    }
+
+    /// Waits for work as long as for any.
+    fn answer<T>(&self, work: impl Future<Output = T>) -> Result<T, Failure> {
         let in_time = async { tokio::time::timeout(self.patience.answer, work).await };
-        let silent = |_| {
-            io::Error::new(
-                io::ErrorKind::TimedOut,
-                Failure::Silent(self.patience.answer).to_string(),
-            )
-        };
+        let silent = |_| Failure::Silent(self.patience.answer);
         self.runtime.block_on(in_time).map_err(silent)
     }
 
@@ -171,14 +172,7 @@ impl CheckpointStore {
     }
 
     fn in_time<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Result<T, Failure> {
-        match self
-            .runtime
-            .block_on(async { tokio::time::timeout(self.patience.answer, call).await })
-        {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => Err(Failure::Said(error)),
-            Err(_) => Err(Failure::Silent(self.patience.answer)),
-        }
+        self.answer(call)?.map_err(Failure::Said)
     }
 
     pub(crate) fn make_durable(&self, path: &str) -> Result<(), CheckpointError> {

@@ -9,12 +9,11 @@ use backplane_connector_api::Epoch;
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
 use object_store::path::Path;
-use serde_json::json;
 
-use crate::manifest::{EpochRecord, FORMAT, Manifest, PartRef, Writer};
+use crate::manifest::{EpochRecord, Manifest, PartRef, Writer};
 use crate::owner::Lease;
 use crate::store::{CheckpointStore, Patience};
-use crate::testing::{Fault, FaultyStore, hold_still};
+use crate::testing::{Fault, FaultyStore, hold_still, manifest};
 use crate::{CheckpointError, layout};
 
 const HURRY: Patience = Patience {
@@ -52,20 +51,7 @@ fn commit(
         writer,
         format!("what epoch {epoch} changed").as_bytes(),
     )?);
-    let manifest = Manifest {
-        format: FORMAT,
-        engine: "0".to_owned(),
-        job: "a job".to_owned(),
-        epoch: Epoch(epoch),
-        writer,
-        created: String::new(),
-        fingerprint: BTreeMap::new(),
-        base: Vec::new(),
-        changes: parts.clone(),
-        head: json!({ "positions": [epoch * 10] }),
-        effects: BTreeMap::from([("sink".to_owned(), json!({ "offset": epoch }))]),
-        withdrawn: Vec::new(),
-    };
+    let manifest = manifest(Epoch(epoch), writer, parts);
     let record = EpochRecord {
         epoch: Epoch(epoch),
         writer,

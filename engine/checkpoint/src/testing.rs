@@ -1,11 +1,13 @@
-//! A store that fails, and an owner that is silent, where a test wants it.
+//! A store that fails, an owner that is silent and epochs of no job, where a test wants them.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
+use backplane_connector_api::Epoch;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
@@ -14,8 +16,28 @@ use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
+use serde_json::json;
 
-use crate::Lease;
+use crate::{FORMAT, Lease, Manifest, PartRef, Writer};
+
+/// An epoch of these parts, with one sink.
+#[must_use]
+pub fn manifest(epoch: Epoch, writer: Writer, parts: &[PartRef]) -> Manifest {
+    Manifest {
+        format: FORMAT,
+        engine: "0".to_owned(),
+        job: "a job".to_owned(),
+        epoch,
+        writer,
+        created: String::new(),
+        fingerprint: BTreeMap::new(),
+        base: Vec::new(),
+        changes: parts.to_vec(),
+        head: json!({ "positions": [epoch.0 * 10] }),
+        effects: BTreeMap::from([("sink".to_owned(), json!({ "offset": epoch }))]),
+        withdrawn: Vec::new(),
+    }
+}
 
 /// Lets an owner give no sign of life, as if its process were stopped, or revives it.
 pub fn hold_still(lease: &Lease, holds_still: bool) {

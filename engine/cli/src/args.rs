@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use backplane_config::Micros;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use dead_letters::{DeadLettersCommand, DeadLettersListArgs, DeadLettersReplayArgs, DeadLettersShowArgs};
+pub use dead_letters::{DeadLettersCommand, DeadLettersReplayArgs, DeadLettersShowArgs};
 
 /// Stream analytics for online experiments.
 #[derive(Debug, Parser)]
@@ -431,7 +431,7 @@ mod tests {
 #[derive(Debug, Subcommand)]
 pub enum CheckpointCommand {
     /// The epochs that are kept
-    List(CheckpointListArgs),
+    List(ListArgs),
     /// What an epoch is made of, as it is written down
     Show(CheckpointEpochArgs),
     /// Read everything that an epoch names, and say whether it is what was written
@@ -440,9 +440,9 @@ pub enum CheckpointCommand {
     Reset(CheckpointResetArgs),
 }
 
-/// Arguments of `checkpoint list`.
+/// Arguments of `checkpoint list` and `dead-letters list`.
 #[derive(Debug, Args)]
-pub struct CheckpointListArgs {
+pub struct ListArgs {
     /// The configuration of the job
     #[arg(value_name = "CONFIG")]
     pub config: PathBuf,

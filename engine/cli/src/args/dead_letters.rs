@@ -6,31 +6,17 @@ use backplane_events::BadReason;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 
-use super::{FindingFormat, OverrideArgs};
+use super::{ListArgs, OverrideArgs};
 
 /// What can be done with records that could not be read.
 #[derive(Debug, Subcommand)]
 pub enum DeadLettersCommand {
     /// Count them by reason and source
-    List(DeadLettersListArgs),
+    List(ListArgs),
     /// Show each with where it came from, what is wrong with it, and its bytes
     Show(DeadLettersShowArgs),
     /// Try them again: after the engine or the configuration changed, or put right by hand
     Replay(DeadLettersReplayArgs),
-}
-
-/// Arguments of `dead-letters list`.
-#[derive(Debug, Args)]
-pub struct DeadLettersListArgs {
-    /// The configuration of the job
-    #[arg(value_name = "CONFIG")]
-    pub config: PathBuf,
-    /// How rows are written
-    #[arg(long, value_enum, default_value_t = FindingFormat::Human)]
-    pub format: FindingFormat,
-    /// Overrides.
-    #[command(flatten)]
-    pub overrides: OverrideArgs,
 }
 
 /// Arguments of `dead-letters show`.

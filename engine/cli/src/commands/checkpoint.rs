@@ -8,7 +8,7 @@ use backplane_events::EventTime;
 use serde::Serialize;
 
 use super::{Context, load};
-use crate::args::{CheckpointCommand, CheckpointEpochArgs, CheckpointListArgs, CheckpointResetArgs, FindingFormat};
+use crate::args::{CheckpointCommand, CheckpointEpochArgs, CheckpointResetArgs, FindingFormat, ListArgs};
 use crate::epochs;
 use crate::exit::{CliError, Outcome};
 use crate::format::{bytes, counted, grouped, instant};
@@ -59,7 +59,7 @@ impl Row {
     }
 }
 
-fn list(args: &CheckpointListArgs, context: &Context) -> Result<Outcome, CliError> {
+fn list(args: &ListArgs, context: &Context) -> Result<Outcome, CliError> {
     let (store, job) = store_of(&args.config, &args.overrides.sets)?;
     let mut rows = Vec::new();
     for epoch in store.epochs()? {

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use self::show::visible;
 use super::{Context, load};
-use crate::args::{DeadLettersCommand, DeadLettersListArgs, FindingFormat};
+use crate::args::{DeadLettersCommand, FindingFormat, ListArgs};
 use crate::exit::{CliError, Outcome};
 use crate::format::{counted, grouped, instant};
 use crate::table::TextTable;
@@ -126,7 +126,7 @@ struct Count {
     example: String,
 }
 
-fn list(args: &DeadLettersListArgs, context: &Context) -> Result<Outcome, CliError> {
+fn list(args: &ListArgs, context: &Context) -> Result<Outcome, CliError> {
     let loaded = load(&args.config, &args.overrides.sets)?;
     let mut pass = Pass::over(file_of(&loaded.config))?;
     let mut counts: BTreeMap<(String, String), Count> = BTreeMap::new();

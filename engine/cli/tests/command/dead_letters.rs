@@ -5,28 +5,11 @@ use std::fs;
 use std::io::Write as _;
 
 use crate::harness::{Run, Sandbox};
-
-/// A job with a lake and checkpoints over the files of a folder.
-const JOB: &str = "engine:
-  job: shop
-  sources:
-    - { name: events, type: file, options: { paths: ['in/*.ndjson'] } }
-  sinks:
-    - { type: lake, options: { url: lake } }
-    - { name: results, type: file, options: { path: results.ndjson }, take: [results] }
-  windows:
-    - { name: hourly, type: tumble, size: 1h }
-  checkpoint: { interval: 100ms, url: checkpoints }
-";
+use crate::shop::{self, JOB, ask};
 
 /// One subject a minute from nine o'clock on.
 fn exposure(minute: u32) -> Vec<u8> {
-    format!(
-        r#"{{"eventId":"e-{minute}","timestamp":"2026-01-05T{:02}:{:02}:00+00:00","eventType":"Exposure","schemaVersion":"1.0.0","payload":{{"experimentName":"checkout","variantKey":"control","subjectId":"u-{minute}"}}}}"#,
-        9 + minute / 60,
-        minute % 60
-    )
-    .into_bytes()
+    shop::exposure(minute, minute).trim_end().as_bytes().to_vec()
 }
 
 fn replaced(line: &[u8], from: &str, to: &[u8]) -> Vec<u8> {
@@ -72,12 +55,6 @@ fn sandbox() -> Sandbox {
 
 fn repaired(minutes: &[u32]) -> Vec<u8> {
     lines(minutes.iter().map(|minute| exposure(*minute)))
-}
-
-fn ask(sandbox: &Sandbox, query: &str) -> String {
-    let run = sandbox.run(&["sql", "--lake", "lake", "--format", "csv", query]);
-    assert_eq!(run.status, 0, "{}", run.errors);
-    run.output.lines().skip(1).collect::<Vec<_>>().join("\n")
 }
 
 /// All that the lake has of events and results, without what tells when it was written.

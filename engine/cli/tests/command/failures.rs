@@ -5,7 +5,7 @@
 use std::fs;
 use std::time::Duration;
 
-use crate::resuming::{EXPOSED, JOB, append, ask, sandbox};
+use crate::shop::{EXPOSED, JOB, append, ask, sandbox};
 
 #[test]
 fn a_full_disk_stops_the_job_and_it_goes_on_when_there_is_room() {

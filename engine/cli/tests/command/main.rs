@@ -6,6 +6,7 @@ mod harness;
 mod inputs_and_outputs;
 mod looks;
 mod resuming;
+mod shop;
 mod vacuum;
 
 use std::fs;

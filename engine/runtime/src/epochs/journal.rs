@@ -23,7 +23,7 @@ pub type WholeColumns = ((u32, u64), SavedColumns);
 pub enum JournalEntry {
     /// A round took these blocks in, and moved the state to a watermark.
     Round(Vec<SavedBlock>, i64),
-    /// A barrier: columns of blocks that wait, and what is the job's (see `Job::write_own`).
+    /// A barrier: columns of blocks that wait, and what is the job's (see `Job::own`).
     Barrier(Vec<WholeColumns>, #[serde(with = "crate::state::bytes")] Vec<u8>),
 }
 
@@ -144,7 +144,7 @@ impl Journal {
                 }
                 let whole = |block: &SharedBlock| {
                     let columns = SavedColumns::of(block, Extent::Whole)?;
-                    Ok(((block.partition, block.sequence), columns))
+                    Ok((block.key(), columns))
                 };
                 let columns: Result<Vec<WholeColumns>, RuntimeError> = waiting.iter().map(whole).collect();
                 self.write(&JournalEntry::Barrier(columns?, own))?;

@@ -24,6 +24,7 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded, unbounded};
 use crate::block::SharedBlock;
 use crate::error::RuntimeError;
 use crate::outlets::{Answer, SinkHandle};
+use crate::state::blocks::Extent;
 
 use commit::{Committer, Work};
 use journal::{Entry, Journal};
@@ -52,7 +53,7 @@ pub struct Checkpoints {
     pub least_journal: u64,
 }
 
-/// Running a journal of this length through the shards takes some seconds.
+/// About two million events, which recovery runs through the shards again.
 pub const LEAST_JOURNAL: u64 = 128 << 20;
 
 /// State on its way to the storage.
@@ -127,7 +128,7 @@ impl Epochs {
         })
     }
 
-    /// Goes on from what was recovered.
+    /// Goes on from what was recovered; `extent` is how much of a block the journal takes.
     ///
     /// # Errors
     /// The system starts no thread.
@@ -135,6 +136,7 @@ impl Epochs {
         sinks: Vec<SinkHandle>,
         checkpoints: Checkpoints,
         recovered: recovery::Recovered,
+        extent: Extent,
     ) -> Result<Self, RuntimeError> {
         let (work, queue) = bounded(1);
         let (tell, done) = unbounded();
@@ -144,13 +146,7 @@ impl Epochs {
         let sizes = |parts: &[backplane_checkpoint::PartRef]| parts.iter().map(|part| part.bytes).sum();
         let (base, journaled) = (sizes(&recovered.base), journal::Length::new(sizes(&recovered.changes)));
         let needs_base = recovered.base.is_empty();
-        let writes = Journal::new(
-            Arc::clone(&store),
-            writer,
-            Epoch(last + 1),
-            journaled.clone(),
-            recovered.extent,
-        );
+        let writes = Journal::new(Arc::clone(&store), writer, Epoch(last + 1), journaled.clone(), extent);
         let committer = Committer::new(sinks, Some(commit::Storage::new(checkpoints, recovered)));
         let threads = vec![
             start("journal", move || writes.carry_out(&entries, &work))?,

@@ -9,7 +9,6 @@ use super::Checkpoints;
 use super::commit::publish;
 use crate::error::RuntimeError;
 use crate::outlets::SinkHandle;
-use crate::state::blocks::Extent;
 
 /// Where a run begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,8 +44,6 @@ pub struct Recovered {
     pub base: Vec<PartRef>,
     /// Its state.
     pub changes: Vec<PartRef>,
-    /// How much of a block the journal takes.
-    pub extent: Extent,
 }
 
 impl Recovery {
@@ -113,12 +110,7 @@ impl Recovery {
     /// Completes the last decided epoch in the sinks, where it may have been decided and no more; decides an epoch with the state that is gone
     /// on from, so that an earlier instance can decide none any more; and only then tidies up, and takes back what was written after that
     /// state.
-    pub(crate) fn claim(
-        &self,
-        checkpoints: &Checkpoints,
-        sinks: &[SinkHandle],
-        extent: Extent,
-    ) -> Result<Recovered, RuntimeError> {
+    pub(crate) fn claim(&self, checkpoints: &Checkpoints, sinks: &[SinkHandle]) -> Result<Recovered, RuntimeError> {
         self.roll_forward(&checkpoints.store, sinks)?;
         checkpoints.store.remove_broken_uploads();
         let (base, changes, head) = match &self.from {
@@ -137,12 +129,7 @@ impl Recovery {
         for later in &self.withdrawn {
             withdraw(later, sinks)?;
         }
-        Ok(Recovered {
-            epoch,
-            base,
-            changes,
-            extent,
-        })
+        Ok(Recovered { epoch, base, changes })
     }
 
     fn roll_forward(&self, store: &CheckpointStore, sinks: &[SinkHandle]) -> Result<(), RuntimeError> {

@@ -1,6 +1,6 @@
 //! A job from the bytes of an epoch: its last base, and what the journal has since, run through the shards again.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use backplane_checkpoint::{CheckpointError, CheckpointStore, Manifest, PartRef};
 use rayon::prelude::*;
@@ -16,7 +16,7 @@ use crate::names::{JobNames, NO_NAME};
 use crate::plan::SHARDS;
 use crate::shard::Shard;
 use crate::state::Reader;
-use crate::state::blocks::{SavedBlock, SavedColumns, completed};
+use crate::state::blocks::{SavedBlock, SavedColumns};
 
 /// What the journal says while it is run through.
 #[derive(Default)]
@@ -36,12 +36,12 @@ impl Job {
     /// A sink cannot complete the last epoch, the state is damaged, or another instance runs the job.
     pub fn resume(&mut self, checkpoints: Checkpoints, recovery: &Recovery) -> Result<bool, RuntimeError> {
         let sinks = self.outlets.sinks();
-        let recovered = recovery.claim(&checkpoints, &sinks, self.journal_extent())?;
+        let recovered = recovery.claim(&checkpoints, &sinks)?;
         if let Some(manifest) = recovery.from() {
             let restored = self.restore(&checkpoints.store, manifest);
             restored.map_err(|error| with_last_good(error, &checkpoints.store, manifest))?;
         }
-        self.epochs = Epochs::of(sinks, checkpoints, recovered)?;
+        self.epochs = Epochs::of(sinks, checkpoints, recovered, self.journal_extent())?;
         Ok(recovery.from().is_none())
     }
 
@@ -62,7 +62,7 @@ impl Job {
                 Ok(())
             })?;
         }
-        self.complete_waiting(&replay.whole)?;
+        self.complete_waiting(replay.whole)?;
         if let Some(own) = replay.own {
             self.read_own(&mut Reader::new(&mut own.as_slice()))?;
         }
@@ -178,7 +178,7 @@ impl Job {
             }
             JournalEntry::Barrier(columns, own) => {
                 replay.whole.extend::<Vec<WholeColumns>>(columns);
-                let waits: Vec<(u32, u64)> = self.waiting.iter().map(|block| block.key()).collect();
+                let waits: HashSet<(u32, u64)> = self.waiting.iter().map(|block| block.key()).collect();
                 replay.whole.retain(|key, _| waits.contains(key));
                 replay.own = Some(own);
             }
@@ -187,10 +187,10 @@ impl Job {
     }
 
     /// Gives blocks that wait all of their columns, for whoever they will be handed on to.
-    fn complete_waiting(&mut self, whole: &HashMap<(u32, u64), SavedColumns>) -> Result<(), RuntimeError> {
+    fn complete_waiting(&mut self, mut whole: HashMap<(u32, u64), SavedColumns>) -> Result<(), RuntimeError> {
         for block in &mut self.waiting {
-            if let Some(columns) = whole.get(&block.key()) {
-                *block = completed(block, columns)?;
+            if let Some(columns) = whole.remove(&block.key()) {
+                *block = SavedBlock::with(block, columns).restore()?;
             }
         }
         // they hold the blocks as they were

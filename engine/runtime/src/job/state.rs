@@ -96,15 +96,21 @@ impl Job {
         }
     }
 
+    /// What is neither a shard's nor in the head, as `Job::read_own` reads it.
+    fn own(&self) -> Result<Vec<u8>, RuntimeError> {
+        let mut own = Vec::new();
+        state::write(&self.names, &mut own)?;
+        self.evaluations.write(&mut own)?;
+        Ok(own)
+    }
+
     /// The state that [`Job::head`] belongs to, on its way to the storage; none where nothing is kept. Not to be called while a round is on,
     /// nor while evaluations wait to be judged.
     pub(super) fn barrier_state(&mut self) -> Result<Option<BarrierState>, RuntimeError> {
         if !self.epochs.are_kept() {
             return Ok(None);
         }
-        let mut own = Vec::new();
-        state::write(&self.names, &mut own)?;
-        self.evaluations.write(&mut own)?;
+        let own = self.own()?;
         let Some(mut parts) = self.epochs.base_parts(SHARDS) else {
             let takes_all = self.journal_extent() == Extent::Whole;
             let is_whole = |block: &&SharedBlock| takes_all || self.whole.contains(&block.key());

@@ -8,8 +8,8 @@ use arrow::compute::max;
 use arrow::datatypes::Int64Type;
 use backplane_checkpoint::CheckpointStore;
 use backplane_config::{Config, Micros};
+use backplane_connector_api::Source;
 use backplane_connector_api::memory::{MemorySource, MemoryStore};
-use backplane_connector_api::{ConnectorError, PartitionId, PartitionReader, Position, Source};
 use backplane_events::Table;
 
 use super::restored::{epochs, resume, written};
@@ -20,34 +20,6 @@ const MINUTE: i64 = 60;
 
 /// Partitions by name, as lines.
 type Partitions<'a> = &'a [(&'a str, Vec<String>)];
-
-/// A source that a job has in some of its runs.
-struct Occasional(MemorySource);
-
-impl Source for Occasional {
-    fn name(&self) -> &str {
-        self.0.name()
-    }
-    fn is_bounded(&self) -> bool {
-        true
-    }
-    fn is_occasional(&self) -> bool {
-        true
-    }
-    fn discover(&mut self) -> Result<Vec<PartitionId>, ConnectorError> {
-        self.0.discover()
-    }
-    fn describe(&self, partition: &PartitionId) -> String {
-        self.0.describe(partition)
-    }
-    fn open(
-        &mut self,
-        partition: &PartitionId,
-        from: Option<&Position>,
-    ) -> Result<Box<dyn PartitionReader>, ConnectorError> {
-        self.0.open(partition, from)
-    }
-}
 
 fn memory(name: &str, partitions: Partitions<'_>) -> MemorySource {
     let partitions = partitions.iter().map(|(id, records)| {
@@ -82,7 +54,7 @@ impl Runs {
         let mut sources: Vec<Box<dyn Source>> = vec![Box::new(memory("own", own))];
         if let Some(again) = again {
             // the same name is not the same source
-            sources.push(Box::new(Occasional(memory("own", again))));
+            sources.push(Box::new(memory("own", again).that_is_occasional()));
         }
         let job = job_over(&self.config, Vec::new(), sources, vec![all_tables(&self.store)], 2);
         let mut job = job.with_block_bytes(1_000);

@@ -114,16 +114,22 @@ impl SavedBlock {
     /// # Errors
     /// [`RuntimeError::Internal`] if its columns cannot be written.
     pub fn of(block: &Block, extent: Extent) -> Result<Self, RuntimeError> {
+        Ok(SavedBlock::with(block, SavedColumns::of(block, extent)?))
+    }
+
+    /// As the block is now, with columns that were written down before.
+    #[must_use]
+    pub fn with(block: &Block, columns: SavedColumns) -> Self {
         let indices = 0..u32::try_from(block.records.len()).unwrap_or(u32::MAX);
-        Ok(SavedBlock {
+        SavedBlock {
             partition: block.partition,
             sequence: block.sequence,
             records: block.records.clone(),
             dropped: indices.filter(|index| block.is_dropped(*index)).collect(),
             late: block.late.clone(),
             last_slice: block.last_slice,
-            columns: SavedColumns::of(block, extent)?,
-        })
+            columns,
+        }
     }
 
     /// The block again.
@@ -143,25 +149,4 @@ impl SavedBlock {
         self.dropped.iter().for_each(|index| block.drop_record(*index));
         Ok(Arc::new(block))
     }
-}
-
-/// A block with all of its columns, in place of one that has only what the shards need.
-///
-/// # Errors
-/// [`RuntimeError::State`] if they are no columns.
-pub fn completed(block: &Block, columns: &SavedColumns) -> Result<SharedBlock, RuntimeError> {
-    let mut whole = Block::assemble(
-        block.partition,
-        block.sequence,
-        columns.restore()?,
-        block.records.clone(),
-    );
-    whole.late.clone_from(&block.late);
-    whole.last_slice = block.last_slice;
-    for index in 0..u32::try_from(block.records.len()).unwrap_or(u32::MAX) {
-        if block.is_dropped(index) {
-            whole.drop_record(index);
-        }
-    }
-    Ok(Arc::new(whole))
 }
