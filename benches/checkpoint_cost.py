@@ -7,27 +7,15 @@ Generates the stream once, then runs both `rounds` times in turn and prints the 
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import statistics
-import subprocess
-from pathlib import Path
 
-from whole_job import job
+from whole_job import arguments, job, stream
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("backplane", type=Path)
-    parser.add_argument("--events", type=int, default=12_000_000)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--folder", type=Path, default=Path("/tmp/backplane-bench"))
-    chosen = parser.parse_args()
-    chosen.folder.mkdir(parents=True, exist_ok=True)
-    events = chosen.folder / f"bench-{chosen.events}.ndjson"
-    if not events.exists():
-        generate = ["generate", "--preset", "bench", "--events", str(chosen.events), "--seed", "1", "-o", str(events)]
-        subprocess.run([chosen.backplane, *generate], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    chosen = arguments(__doc__, events=12_000_000)
+    events = stream(chosen)
     seconds: dict[str, list[float]] = {"one at the end": [], "every second": []}
     intervals = {"one at the end": "100000s", "every second": "1s"}
     for _ in range(chosen.rounds):

@@ -20,17 +20,8 @@ HERE = Path(__file__).resolve().parent
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("backplane", type=Path)
-    parser.add_argument("--events", type=int, default=2_000_000)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--folder", type=Path, default=Path("/tmp/backplane-bench"))
-    chosen = parser.parse_args()
-    chosen.folder.mkdir(parents=True, exist_ok=True)
-    events = chosen.folder / f"bench-{chosen.events}.ndjson"
-    if not events.exists():
-        generate = ["generate", "--preset", "bench", "--events", str(chosen.events), "--seed", "1", "-o", str(events)]
-        subprocess.run([chosen.backplane, *generate], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    chosen = arguments(__doc__, events=2_000_000)
+    events = stream(chosen)
     contenders = {
         "backplane, results": lambda: job(chosen.backplane, events, chosen.folder, with_events=False),
         "duckdb, results": lambda: duckdb(events, None),
@@ -48,6 +39,27 @@ def main() -> None:
         print(f"  {name:32} {rate[name]:>12,.0f} events/s   {spread}")
     for form in ("results", "results and events"):
         print(f"  ratio to DuckDB, {form:18} {rate['backplane, ' + form] / rate['duckdb, ' + form]:.2f}")
+
+
+def arguments(doc: str | None, events: int) -> argparse.Namespace:
+    """What is run how often where."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("backplane", type=Path)
+    parser.add_argument("--events", type=int, default=events)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--folder", type=Path, default=Path("/tmp/backplane-bench"))
+    chosen = parser.parse_args()
+    chosen.folder.mkdir(parents=True, exist_ok=True)
+    return chosen
+
+
+def stream(chosen: argparse.Namespace) -> Path:
+    """The file of events, generated where it is not there yet."""
+    events = chosen.folder / f"bench-{chosen.events}.ndjson"
+    if not events.exists():
+        generate = ["generate", "--preset", "bench", "--events", str(chosen.events), "--seed", "1", "-o", str(events)]
+        subprocess.run([chosen.backplane, *generate], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return events
 
 
 def job(backplane: Path, events: Path, folder: Path, with_events: bool, checkpoint: dict[str, str] | None = None) -> float:

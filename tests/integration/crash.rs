@@ -38,6 +38,9 @@ const KEYS: [&str; 7] = [
 /// What may differ between two runs over the same events.
 const UNSTABLE: [&str; 5] = ["as_of", "revision", "ingest_time", "time", "since"];
 
+/// The job that nothing happens to.
+const UNDISTURBED: &str = "undisturbed";
+
 /// A stream as files, and what came of it without any disturbance.
 struct Stream {
     folder: tempfile::TempDir,
@@ -71,7 +74,7 @@ impl Stream {
             document: generator.config_json(),
             expected: Outputs::new(),
         };
-        let undisturbed = stream.job("undisturbed");
+        let undisturbed = stream.job(UNDISTURBED);
         assert!(undisturbed.finish().success());
         stream.expected = undisturbed.outputs();
         for (name, least) in [
@@ -102,6 +105,10 @@ impl Stream {
         );
         // as often as it can be done
         engine["checkpoint"]["interval"] = json!("1ms");
+        if name != UNDISTURBED {
+            // all but the least pieces of its state lie in files
+            engine["memory"] = json!("1KiB");
+        }
         fs::write(&config, document.to_string()).unwrap();
         Job {
             folder,

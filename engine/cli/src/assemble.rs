@@ -100,6 +100,9 @@ pub fn assemble_with(
         true => epochs::take(config, manner.start)?,
         false => None,
     };
+    let folder = kept.as_ref().and_then(|kept| kept.checkpoints.store.folder());
+    let folder = folder.map_or_else(std::env::temp_dir, Path::to_owned);
+    backplane_memory::limit(config.engine.memory.get(), folder);
     let is_new = kept.as_ref().is_none_or(|kept| kept.recovery.from().is_none());
     if is_new && goes_on_only {
         return Err(epochs::nothing_to_go_on_from(&config.engine.job));

@@ -123,6 +123,9 @@ fn message(progress: &Progress, per_second: u64) -> String {
         parts.push(format::counted(counters.signals, "signal"));
     }
     parts.push(format!("state {}", format::bytes(progress.memory as u64)));
+    if progress.on_disk > 0 {
+        parts.push(format!("{} of it on disk", format::bytes(progress.on_disk)));
+    }
     for (count, name) in [(counters.late, "late"), (counters.dead_letters, "unreadable")] {
         if count > 0 {
             parts.push(format!("{} {name}", format::grouped(count)));
@@ -139,6 +142,7 @@ fn log(progress: &Progress, per_second: u64) {
         watermark = %progress.watermark,
         lag_seconds = lag(progress).map(|lag| lag.as_secs_f64()),
         state_bytes = progress.memory,
+        state_bytes_on_disk = progress.on_disk,
         subjects = progress.subjects,
         waiting_records = progress.waiting_records,
         duplicates = counters.duplicates,
@@ -179,6 +183,7 @@ mod tests {
             subjects: 10,
             rows: 11,
             memory: 24_536_678,
+            on_disk: 0,
             waiting_records: 5,
             records_before: 0,
             elapsed: Duration::from_secs(3),
@@ -190,6 +195,11 @@ mod tests {
     fn the_line_says_speed_watermark_and_state() {
         let text = "1,234,567 events  400,000/s  watermark 2026-01-05 00:00:00  state 23.4 MiB  12 late";
         assert_eq!(message(&progress(true), 400_000), text);
+        let spilled = Progress {
+            on_disk: 1 << 20,
+            ..progress(true)
+        };
+        assert!(message(&spilled, 1).contains("state 23.4 MiB  1.0 MiB of it on disk"));
     }
 
     #[test]

@@ -164,6 +164,7 @@ mod tests {
             subjects: 60_000,
             rows: 70_000,
             memory: 1,
+            on_disk: 0,
             waiting_records: 0,
             records_before: 0,
             elapsed: Duration::from_millis(2_000),

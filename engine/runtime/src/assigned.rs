@@ -1,6 +1,6 @@
 //! Which variant each subject was last assigned to, and which assigned subjects went missing before they were exposed.
 
-use hashbrown::HashMap;
+use backplane_memory::{StateMap, StateVec};
 
 use crate::subjects::NONE;
 
@@ -24,8 +24,8 @@ pub struct Assigned {
 pub struct AssignedSubjects {
     /// By subject: its first entry.
     #[serde(with = "crate::state::map")]
-    first: HashMap<u32, u32>,
-    entries: Vec<Assigned>,
+    first: StateMap<u32, u32>,
+    entries: StateVec<Assigned>,
 }
 
 impl AssignedSubjects {

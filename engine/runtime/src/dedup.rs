@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use hashbrown::HashSet;
+use backplane_memory::{StateMemory, StateSet};
 
 use crate::block::SharedBlock;
 use crate::pending::Pending;
@@ -19,7 +19,7 @@ pub struct SeenIds {
     pending: Pending,
     /// Ids that wait, each with its partition: see [`in_partition`].
     #[serde(skip)]
-    waiting: HashSet<u128, PassThrough>,
+    waiting: StateSet<u128, PassThrough>,
 }
 
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
@@ -27,7 +27,7 @@ struct Generation {
     /// Slices up to here belong to it.
     until: i64,
     #[serde(with = "crate::state::set")]
-    ids: HashSet<u128, PassThrough>,
+    ids: StateSet<u128, PassThrough>,
 }
 
 /// The ids are hashes already.
@@ -141,7 +141,7 @@ impl SeenIds {
                 let until = slice.saturating_add(horizon.max(1));
                 self.generations.push_back(Generation {
                     until,
-                    ids: HashSet::with_hasher(PassThrough),
+                    ids: StateSet::with_hasher_in(PassThrough, StateMemory),
                 });
                 match self.generations.make_contiguous().split_last_mut() {
                     Some(parts) => parts,

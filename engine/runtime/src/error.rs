@@ -34,6 +34,15 @@ pub enum RuntimeError {
         /// Why not.
         reason: String,
     },
+    /// State has outgrown its memory, and the disk does not take it.
+    #[error(
+        "the state has outgrown engine.memory and cannot be put on disk: {reason}; make room there, or raise engine.memory, and start the job \
+         again"
+    )]
+    Memory {
+        /// Why not.
+        reason: String,
+    },
     /// The engine broke a rule of its own.
     #[error("{message} (this is a defect of backplane, please report it)")]
     Internal {
@@ -65,7 +74,7 @@ impl RuntimeError {
             Self::Connector(error) => error.fault(),
             Self::Checkpoint(error) => error.fault(),
             Self::Configuration(_) | Self::Query { .. } => Fault::User,
-            Self::State { .. } => Fault::Outside,
+            Self::State { .. } | Self::Memory { .. } => Fault::Outside,
             Self::Internal { .. } => Fault::Ours,
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use backplane_memory::StateVec;
 use hashbrown::HashMap;
 
 use crate::crossover::VariantHistory;
@@ -50,9 +51,9 @@ pub struct Column {
     /// Its attribution class.
     pub class: u8,
     /// By `local`; shorter than the rows where later ones have no outcome.
-    accumulators: Vec<Accumulator>,
+    accumulators: StateVec<Accumulator>,
     /// By `local`, only for [`Fold::Last`]: the last outcome by event time and event id, a reference into the recent records; 0 for none.
-    last: Vec<u64>,
+    last: StateVec<u64>,
     /// Indices of the ratios it is part of.
     ratios: Vec<usize>,
 }
@@ -78,15 +79,15 @@ pub struct ExperimentState {
     #[serde(skip)]
     pub definition: Arc<ExperimentDefinition>,
     /// Row ids by `local`.
-    pub rows: Vec<u32>,
+    pub rows: StateVec<u32>,
     /// Metric columns by slot.
     pub columns: Vec<Column>,
     #[serde(skip)]
     slots: HashMap<u32, u32>,
     /// By segment, by `local`: the shard's id of the value of the first exposure.
-    pub segment_values: Vec<Vec<u32>>,
+    pub segment_values: Vec<StateVec<u32>>,
     /// By segment, by `local`: the analysed group; [`NONE`] where the row is left out.
-    segment_groups: Vec<Vec<u32>>,
+    segment_groups: Vec<StateVec<u32>>,
     /// Groups in order of appearance.
     pub groups: Vec<Group>,
     #[serde(skip)]
@@ -117,11 +118,11 @@ impl ExperimentState {
     pub fn new(definition: Arc<ExperimentDefinition>, plan: &Plan) -> Self {
         let segments = definition.segments.len();
         let mut state = ExperimentState {
-            rows: Vec::new(),
+            rows: StateVec::default(),
             columns: Vec::new(),
             slots: HashMap::new(),
-            segment_values: vec![Vec::new(); segments],
-            segment_groups: vec![Vec::new(); segments],
+            segment_values: vec![StateVec::default(); segments],
+            segment_groups: vec![StateVec::default(); segments],
             groups: Vec::new(),
             group_index: HashMap::new(),
             histories: BTreeMap::new(),
@@ -169,8 +170,8 @@ impl ExperimentState {
             fold,
             caps,
             class: self.definition.class_of(metric),
-            accumulators: Vec::new(),
-            last: Vec::new(),
+            accumulators: StateVec::default(),
+            last: StateVec::default(),
             ratios: ratios.iter().filter(is_part).map(|(index, _)| *index).collect(),
         });
         self.slots.insert(metric, slot);
@@ -393,7 +394,7 @@ impl ExperimentState {
                 column.last.resize(local + 1, 0);
             }
             if let Some(last) = column.last.get_mut(local) {
-                is_last = recent.is_later(outcome, *last);
+                is_last = recent.is_later(reference, *last);
                 if is_last {
                     *last = reference;
                 }
@@ -546,7 +547,7 @@ impl ExperimentState {
 /// A row's analysed group: of all subjects at position 0, of segment `position - 1` else.
 fn group_at<'a>(
     groups: &'a mut [Group],
-    segment_groups: &[Vec<u32>],
+    segment_groups: &[StateVec<u32>],
     row: &Row,
     position: usize,
 ) -> Option<&'a mut Group> {

@@ -93,6 +93,8 @@ pub struct Job {
     was_completed: bool,
     /// Records that earlier runs had decoded.
     records_before: u64,
+    /// Whether it was said that state lies on disk.
+    is_on_disk: bool,
     watermark: i64,
     last_emitted_watermark: i64,
     /// The greatest event time of the stream.
@@ -160,6 +162,7 @@ impl Job {
             telling: None,
             was_completed: false,
             records_before: 0,
+            is_on_disk: false,
             watermark: i64::MIN,
             last_emitted_watermark: i64::MIN,
             last_event_time: i64::MIN,
@@ -217,6 +220,7 @@ impl Job {
             let now = Instant::now();
             self.input.discover(now)?;
             let has_read = self.round(now)?;
+            self.watch_memory()?;
             if observer.is_due() {
                 observer.round(&self.progress());
             }
@@ -243,6 +247,21 @@ impl Job {
         Ok(ending)
     }
 
+    /// Says once that state has outgrown its memory; stops in good order where the disk does not take it.
+    fn watch_memory(&mut self) -> Result<(), RuntimeError> {
+        let is_on_disk = backplane_memory::usage().files > 0;
+        if is_on_disk && !std::mem::replace(&mut self.is_on_disk, true) {
+            tracing::warn!(
+                "the state has outgrown engine.memory: what comes is kept on disk, and the job may slow down"
+            );
+        }
+        let Some(reason) = backplane_memory::failure() else {
+            return Ok(());
+        };
+        self.stop()?;
+        Err(RuntimeError::Memory { reason })
+    }
+
     /// How far the job has come.
     #[must_use]
     pub fn progress(&self) -> Progress {
@@ -264,6 +283,7 @@ impl Job {
             subjects,
             rows,
             memory,
+            on_disk: backplane_memory::usage().files,
             waiting_records: self.waiting.iter().map(|block| block.unsettled(self.watermark)).sum(),
             records_before: self.records_before,
             elapsed: self.started.elapsed(),

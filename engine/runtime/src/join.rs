@@ -205,12 +205,11 @@ impl Shard {
                 .subjects
                 .get(row.subject)
                 .map_or(0, |subject| subject.latest_record);
-            for seen in self.recent.of_subject(latest) {
+            for (reference, seen) in self.recent.references_of_subject(latest) {
                 if seen.is_exposure && seen.experiment == row.experiment {
-                    let event_id = self.recent.event_id(seen).into_boxed_slice();
                     earlier.push(SeenExposure {
                         time: seen.time,
-                        event_id,
+                        event_id: self.recent.event_id(reference).into(),
                         variant: seen.name,
                     });
                 }
@@ -252,11 +251,11 @@ impl Shard {
         let latest = self.subjects.get(slot).map_or(0, |subject| subject.latest_record);
         let first = self
             .recent
-            .of_subject(latest)
-            .filter(|seen| seen.is_exposure && seen.experiment == row.experiment && seen.time == row.first_time)
-            .map(|seen| self.recent.event_id(seen))
+            .references_of_subject(latest)
+            .filter(|(_, seen)| seen.is_exposure && seen.experiment == row.experiment && seen.time == row.first_time)
+            .map(|(reference, _)| self.recent.event_id(reference))
             .min();
-        first.is_some_and(|first| event_id < first.as_slice())
+        first.is_some_and(|first| event_id < first)
     }
 
     fn remember(&mut self, slice: i64, slot: u32, event_id: &str, record: &RecordMeta) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hashbrown::HashTable;
+use backplane_memory::{StateMemory, StateTable, StateVec};
 
 use crate::plan::Fold;
 use crate::recent::{RecentLog, RecentRecord};
@@ -26,9 +26,9 @@ pub struct PaneEntry {
 pub struct Pane {
     /// Built anew when a window is read back.
     #[serde(skip)]
-    index: HashTable<u32>,
+    index: StateTable<u32>,
     /// In order of their first outcome.
-    pub entries: Vec<PaneEntry>,
+    pub entries: StateVec<PaneEntry>,
 }
 
 fn hash(row: u32, slot: u32) -> u64 {
@@ -53,7 +53,7 @@ impl Pane {
                 .get(*index as usize)
                 .map_or(0, |entry: &PaneEntry| hash(entry.row, entry.slot))
         };
-        self.index = HashTable::with_capacity(entries.len());
+        self.index = StateTable::with_capacity_in(entries.len(), StateMemory);
         for index in (0u32..).take(entries.len()) {
             self.index.insert_unique(hash_of(&index), index, hash_of);
         }
@@ -131,7 +131,7 @@ impl OpenWindows {
             reference,
             ..
         } = *outcome;
-        let is_last = fold == Fold::Last && recent.is_later(outcome, entry.last);
+        let is_last = fold == Fold::Last && recent.is_later(reference, entry.last);
         if is_last {
             entry.last = reference;
         }

@@ -55,6 +55,8 @@ pub struct Progress {
     pub rows: usize,
     /// Bytes of state, about.
     pub memory: usize,
+    /// Bytes of the process's state that lie in files, because it has outgrown its memory.
+    pub on_disk: u64,
     /// Records that wait for the watermark.
     pub waiting_records: usize,
     /// Records that earlier runs of the job had decoded.

@@ -5,6 +5,13 @@
 
 use std::collections::VecDeque;
 
+use backplane_memory::StateVec;
+
+use crate::state::bytes;
+
+/// Records that lie together, and are given up together.
+const CHUNK: usize = 1 << 14;
+
 /// A settled exposure or outcome.
 #[derive(Debug, Clone, Copy, serde::Serialize, serde::Deserialize)]
 pub struct RecentRecord {
@@ -12,8 +19,6 @@ pub struct RecentRecord {
     pub time: i64,
     /// An outcome's value.
     pub value: f64,
-    /// Where the event id begins in the arena of event ids, counted from the beginning of time.
-    id: u64,
     /// One more than the number of the record before it of the same subject; 0 for none.
     previous: u64,
     /// The subject's slot.
@@ -24,6 +29,8 @@ pub struct RecentRecord {
     pub name: u32,
     /// The variant that an outcome names.
     pub other: u32,
+    /// Where the event id begins among those of its chunk.
+    id: u32,
     id_length: u16,
     /// Whether it is an exposure (else an outcome).
     pub is_exposure: bool,
@@ -34,13 +41,37 @@ pub struct RecentRecord {
 /// The recent records of a shard.
 #[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct RecentLog {
-    records: VecDeque<RecentRecord>,
-    /// The number of the first record in `records`.
+    /// Oldest first; each begins at a multiple of [`CHUNK`].
+    chunks: VecDeque<Chunk>,
+    /// The number of the first record that is remembered. It is in the first chunk, behind others that are forgotten.
     first: u64,
-    ids: VecDeque<u8>,
-    first_id: u64,
+    /// One more than the number of the last one.
+    end: u64,
     /// (slice, one more than the number of its last record), oldest first.
     slices: VecDeque<(i64, u64)>,
+}
+
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
+struct Chunk {
+    records: StateVec<RecentRecord>,
+    /// Event ids, one after the other.
+    #[serde(with = "bytes")]
+    ids: StateVec<u8>,
+}
+
+impl Chunk {
+    fn new() -> Self {
+        let mut chunk = Chunk::default();
+        chunk.records.reserve_exact(CHUNK);
+        chunk
+    }
+
+    fn event_id(&self, record: &RecentRecord) -> &[u8] {
+        let from = record.id as usize;
+        self.ids
+            .get(from..from + usize::from(record.id_length))
+            .unwrap_or_default()
+    }
 }
 
 /// A record without its place in the log.
@@ -69,23 +100,30 @@ pub struct NewRecord<'a> {
 impl RecentLog {
     /// Appends a record; `previous` is the subject's `latest_record`. Gives the subject's new `latest_record`.
     pub fn push(&mut self, slice: i64, record: NewRecord<'_>, previous: u64) -> u64 {
-        let id = self.first_id + self.ids.len() as u64;
-        let id_length = u16::try_from(record.event_id.len()).unwrap_or(u16::MAX);
-        self.ids.extend(record.event_id.bytes().take(usize::from(id_length)));
-        self.records.push_back(RecentRecord {
-            time: record.time,
-            value: record.value,
-            id,
-            previous,
-            subject: record.subject,
-            experiment: record.experiment,
-            name: record.name,
-            other: record.other,
-            id_length,
-            is_exposure: record.is_exposure,
-            binary: record.binary,
-        });
-        let after = self.first + self.records.len() as u64;
+        if self.end.is_multiple_of(CHUNK as u64) {
+            self.chunks.push_back(Chunk::new());
+        }
+        if let Some(chunk) = self.chunks.back_mut() {
+            let id = u32::try_from(chunk.ids.len()).unwrap_or(u32::MAX);
+            let id_length = u16::try_from(record.event_id.len()).unwrap_or(u16::MAX);
+            let kept = record.event_id.as_bytes().get(..usize::from(id_length));
+            chunk.ids.extend_from_slice(kept.unwrap_or_default());
+            chunk.records.push(RecentRecord {
+                time: record.time,
+                value: record.value,
+                previous,
+                subject: record.subject,
+                experiment: record.experiment,
+                name: record.name,
+                other: record.other,
+                id,
+                id_length,
+                is_exposure: record.is_exposure,
+                binary: record.binary,
+            });
+        }
+        self.end += 1;
+        let after = self.end;
         match self.slices.back_mut() {
             Some((last, end)) if *last == slice => *end = after,
             _ => self.slices.push_back((slice, after)),
@@ -109,29 +147,25 @@ impl RecentLog {
         })
     }
 
-    /// Whether `record` comes after the record that `before` refers to, by event time, then event id. What is forgotten is before everything
-    /// that can still come.
+    /// Whether the record that `after` refers to comes after the one that `before` refers to, by event time, then event id. What is forgotten
+    /// is before everything that can still come.
     #[must_use]
-    pub fn is_later(&self, record: &RecentRecord, before: u64) -> bool {
-        let Some(before) = self.get(before) else {
+    pub fn is_later(&self, after: u64, before: u64) -> bool {
+        let (Some((chunk, record)), Some((its_chunk, before))) = (self.find(after), self.find(before)) else {
             return true;
         };
-        let by_id = || self.id_bytes(record).cmp(self.id_bytes(before));
+        let by_id = || chunk.event_id(record).cmp(its_chunk.event_id(before));
         record.time.cmp(&before.time).then_with(by_id).is_gt()
     }
 
-    /// The event id of a record.
+    /// The event id of the record of a reference; an empty one of a record that is forgotten.
     #[must_use]
-    pub fn event_id(&self, record: &RecentRecord) -> Vec<u8> {
-        self.id_bytes(record).copied().collect()
+    pub fn event_id(&self, reference: u64) -> &[u8] {
+        let found = self.find(reference);
+        found.map(|(chunk, record)| chunk.event_id(record)).unwrap_or_default()
     }
 
-    fn id_bytes(&self, record: &RecentRecord) -> std::collections::vec_deque::Iter<'_, u8> {
-        let from = (record.id - self.first_id) as usize;
-        self.ids.range(from..from + usize::from(record.id_length))
-    }
-
-    /// Forgets the oldest slice if it ends at or before `until`, handing each of its records over.
+    /// Forgets the oldest slices that end at or before `until`, handing each of their records over.
     pub fn forget_until(&mut self, until: i64, mut each: impl FnMut(&RecentRecord, u64)) {
         while let Some(&(slice, end)) = self.slices.front() {
             if slice > until {
@@ -139,11 +173,14 @@ impl RecentLog {
             }
             self.slices.pop_front();
             while self.first < end {
-                let Some(record) = self.records.pop_front() else { break };
+                let record = self.get(self.first + 1).copied();
                 self.first += 1;
-                self.ids.drain(..usize::from(record.id_length));
-                self.first_id += u64::from(record.id_length);
-                each(&record, self.first);
+                if self.first.is_multiple_of(CHUNK as u64) {
+                    self.chunks.pop_front();
+                }
+                if let Some(record) = record {
+                    each(&record, self.first);
+                }
             }
         }
     }
@@ -157,15 +194,21 @@ impl RecentLog {
     /// Bytes of memory held.
     #[must_use]
     pub fn memory(&self) -> usize {
-        self.records.capacity() * size_of::<RecentRecord>() + self.ids.capacity()
+        let of_chunk = |chunk: &Chunk| chunk.records.capacity() * size_of::<RecentRecord>() + chunk.ids.capacity();
+        self.chunks.iter().map(of_chunk).sum()
     }
 
     /// The record of a reference; none for 0, and for a record that is forgotten.
     #[must_use]
     pub fn get(&self, reference: u64) -> Option<&RecentRecord> {
-        let number = reference.checked_sub(1)?;
-        let index = number.checked_sub(self.first)?;
-        self.records.get(usize::try_from(index).ok()?)
+        self.find(reference).map(|(_, record)| record)
+    }
+
+    fn find(&self, reference: u64) -> Option<(&Chunk, &RecentRecord)> {
+        let number = reference.checked_sub(1).filter(|number| *number >= self.first)?;
+        let (chunk, place) = (number / CHUNK as u64, number % CHUNK as u64);
+        let chunk = self.chunks.get((chunk - self.first / CHUNK as u64) as usize)?;
+        Some((chunk, chunk.records.get(place as usize)?))
     }
 }
 
@@ -199,7 +242,35 @@ mod tests {
         log.forget_until(10, |record, latest| gone.push((record.time, latest)));
         assert_eq!(gone, [(5, a), (6, b)]);
         assert_eq!(log.of_subject(b).count(), 0);
-        let left: Vec<Vec<u8>> = log.of_subject(c).map(|record| log.event_id(record)).collect();
-        assert_eq!(left, [b"ccc".to_vec()]);
+        let left: Vec<&[u8]> = log
+            .references_of_subject(c)
+            .map(|(reference, _)| log.event_id(reference))
+            .collect();
+        assert_eq!(left, [b"ccc"]);
+    }
+
+    #[test]
+    fn chunks_are_given_up_when_all_of_theirs_is_forgotten() {
+        let mut log = RecentLog::default();
+        let (mut latest, mut forgotten) = (0, 0);
+        for number in 0..10 * CHUNK as i64 {
+            let id = number.to_string();
+            latest = log.push(number / 100, record(1, number, &id), latest);
+            log.forget_until(number / 100 - 200, |gone, reference| {
+                assert_eq!((gone.time, reference), (forgotten, forgotten as u64 + 1));
+                forgotten += 1;
+            });
+        }
+        assert_eq!(log.chunks.len(), 3);
+        let left = log.references_of_subject(latest);
+        let left: Vec<(i64, &[u8])> = left
+            .map(|(reference, record)| (record.time, log.event_id(reference)))
+            .collect();
+        let times = (forgotten..10 * CHUNK as i64).rev();
+        let expected: Vec<(i64, String)> = times.map(|time| (time, time.to_string())).collect();
+        let expected: Vec<(i64, &[u8])> = expected.iter().map(|(time, id)| (*time, id.as_bytes())).collect();
+        assert_eq!(left, expected);
+        assert!(log.is_later(latest, latest - 1) && !log.is_later(latest - 1, latest));
+        assert!(log.is_later(latest, 1) && log.get(1).is_none() && log.event_id(1).is_empty());
     }
 }

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use backplane_memory::StateVec;
+
 use crate::assigned::AssignedSubjects;
 use crate::block::{RecordMeta, SharedBlock};
 use crate::experiment::{ExperimentState, Row};
@@ -51,7 +53,7 @@ pub struct ShardCounts {
 #[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct Shard {
     pub(crate) subjects: SubjectTable,
-    pub(crate) rows: Vec<Row>,
+    pub(crate) rows: StateVec<Row>,
     /// By experiment id.
     pub(crate) experiments: Vec<Option<ExperimentState>>,
     pub(crate) recent: RecentLog,

@@ -1,6 +1,6 @@
 //! The subjects of a shard: open addressing over a 64-bit hash, keys in one arena.
 
-use hashbrown::HashTable;
+use backplane_memory::{StateMemory, StateTable, StateVec};
 
 /// No subject, row or group.
 pub const NONE: u32 = u32::MAX;
@@ -26,11 +26,11 @@ pub struct Subject {
 pub struct SubjectTable {
     /// Built anew when a table is read back.
     #[serde(skip)]
-    index: HashTable<u32>,
-    subjects: Vec<Subject>,
+    index: StateTable<u32>,
+    subjects: StateVec<Subject>,
     #[serde(with = "crate::state::bytes")]
-    keys: Vec<u8>,
-    free: Vec<u32>,
+    keys: StateVec<u8>,
+    free: StateVec<u32>,
     unused_key_bytes: usize,
 }
 
@@ -115,7 +115,7 @@ impl SubjectTable {
         }
         let subjects = &self.subjects;
         let hash_of = |slot: &u32| subjects.get(*slot as usize).map_or(0, |subject: &Subject| subject.hash);
-        self.index = HashTable::with_capacity(subjects.len() - self.free.len());
+        self.index = StateTable::with_capacity_in(subjects.len() - self.free.len(), StateMemory);
         for (slot, _) in (0u32..).zip(is_used).filter(|(_, is_used)| *is_used) {
             self.index.insert_unique(hash_of(&slot), slot, hash_of);
         }
@@ -152,7 +152,8 @@ impl SubjectTable {
     }
 
     fn compact_keys(&mut self) {
-        let mut keys = Vec::with_capacity(self.keys.len() - self.unused_key_bytes);
+        let mut keys = StateVec::default();
+        keys.reserve(self.keys.len() - self.unused_key_bytes);
         for slot in self.index.iter() {
             let Some(subject) = self.subjects.get_mut(*slot as usize) else {
                 continue;

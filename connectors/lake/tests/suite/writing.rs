@@ -215,6 +215,23 @@ fn a_discarded_epoch_leaves_what_is_committed_and_nothing_else() {
 }
 
 #[test]
+fn an_epoch_whose_file_was_removed_is_not_committed() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut sink = sink(dir.path());
+    publish(&mut sink, 1, &[rows(Table::Outcomes, 0, 1)]);
+    sink.accept(&rows(Table::Outcomes, 1, 1)).unwrap();
+    let effect = sink.prepare(Epoch(2)).unwrap();
+    let path = effect["tables"]["outcomes"][0]["path"].as_str().unwrap();
+    fs::remove_file(dir.path().join("outcomes").join(path)).unwrap();
+    let error = sink.publish(Epoch(2), &effect).unwrap_err().to_string();
+    assert!(
+        error.contains(path) && error.contains("is not there any more"),
+        "{error}"
+    );
+    assert_eq!(visible(dir.path()).unwrap()[&Table::Outcomes], 1);
+}
+
+#[test]
 fn a_target_that_cannot_be_written_is_refused_before_anything_is_read() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("file");

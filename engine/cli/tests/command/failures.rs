@@ -5,6 +5,7 @@
 use std::fs;
 use std::time::Duration;
 
+use crate::harness::Sandbox;
 use crate::shop::{EXPOSED, JOB, append, ask, sandbox};
 
 #[test]
@@ -51,4 +52,43 @@ fn a_folder_that_is_removed_stops_the_job() {
         assert_eq!(run.status, status, "{folder}: {}", run.errors);
         assert!(run.last_error().contains(folder), "{folder}: {}", run.errors);
     }
+}
+
+/// A job whose state has next to no memory.
+fn without_memory() -> Sandbox {
+    let config = JOB.replace("  job: shop\n", "  job: shop\n  memory: 1KiB\n");
+    sandbox(0..3_000).with("job.yaml", &config)
+}
+
+#[test]
+fn state_that_outgrows_its_memory_goes_to_disk_and_results_stay_the_same() {
+    let (spilling, usual) = (without_memory(), sandbox(0..3_000));
+    let run = spilling.run(&["run", "job.yaml", "--log", "warn"]);
+    assert_eq!(run.status, 0, "{}", run.errors);
+    assert!(run.errors.contains("outgrown engine.memory"), "{}", run.errors);
+    let run = usual.run(&["run", "job.yaml", "--log", "warn"]);
+    assert!(!run.errors.contains("outgrown"), "{}", run.errors);
+    let counts =
+        "select window_name, window_start, variant, subjects, is_final from assignment_counts order by 1, 2, 3, 5";
+    assert_eq!(ask(&spilling, counts), ask(&usual, counts));
+    assert_eq!(ask(&spilling, EXPOSED), "3000");
+}
+
+#[test]
+fn a_disk_without_room_for_state_stops_the_job_at_a_checkpoint() {
+    let sandbox = without_memory();
+    // room for all but a piece of state
+    let full = sandbox.run_with_little_room(&["run", "job.yaml"], 700);
+    assert_eq!(full.status, 1, "{}", full.errors);
+    let error = full.last_error();
+    assert!(
+        error.contains("outgrown engine.memory") && error.contains("File too large") && error.contains("checkpoints"),
+        "{error}"
+    );
+    assert_eq!(sandbox.run(&["checkpoint", "verify", "job.yaml"]).status, 0);
+    let run = sandbox.run(&["run", "job.yaml"]);
+    assert_eq!(run.status, 0, "{}", run.errors);
+    assert_eq!(ask(&sandbox, EXPOSED), "3000");
+    let events = "select count(*), count(distinct event_id) from exposures";
+    assert_eq!(ask(&sandbox, events), "3000,3000");
 }

@@ -86,8 +86,7 @@ pub(crate) static ENGINE: Shape = Shape::new(
             Kind::Size,
             "4GiB",
             "How much memory state may take before it spills to disk.",
-        )
-        .without_effect(),
+        ),
         Key::empty("server", Kind::Object(&SERVER), "The HTTP and SQL servers.").without_effect(),
     ],
 );

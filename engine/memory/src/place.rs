@@ -1,0 +1,154 @@
+//! Where a piece of state goes: to the heap, or to a file.
+#![allow(unsafe_code, reason = "an allocator hands out and takes back raw memory")]
+
+use std::alloc::Layout;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+
+use allocator_api2::alloc::{AllocError, Allocator, Global};
+use memmap2::MmapMut;
+
+use crate::files;
+
+/// Smaller pieces stay on the heap: a system maps some ten thousands of files for a process, not millions.
+pub const LEAST_PIECE: usize = 64 << 10;
+
+/// How much of the heap state may take.
+static LIMIT: AtomicU64 = AtomicU64::new(u64::MAX);
+/// How much it takes.
+static HEAP: AtomicU64 = AtomicU64::new(0);
+/// How much lies in files.
+static FILED: AtomicU64 = AtomicU64::new(0);
+static FILES: LazyLock<Mutex<Files>> = LazyLock::new(Mutex::default);
+
+#[derive(Default)]
+struct Files {
+    folder: PathBuf,
+    /// By address.
+    pieces: HashMap<usize, MmapMut>,
+    /// Why a piece could not be put into a file.
+    failure: Option<String>,
+}
+
+/// What it guards is changed by single inserts and removals.
+fn files() -> MutexGuard<'static, Files> {
+    FILES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Bytes that state takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// On the heap.
+    pub heap: u64,
+    /// In files.
+    pub files: u64,
+}
+
+/// Bytes that the state of all jobs of the process takes.
+#[must_use]
+pub fn usage() -> Usage {
+    Usage {
+        heap: HEAP.load(Ordering::Relaxed),
+        files: FILED.load(Ordering::Relaxed),
+    }
+}
+
+/// Why a piece had to go to the heap beyond the limit, since this was last asked.
+#[must_use]
+pub fn failure() -> Option<String> {
+    // it can only have failed where a file was tried
+    if LIMIT.load(Ordering::Relaxed) == u64::MAX {
+        return None;
+    }
+    files().failure.take()
+}
+
+pub fn limit(bytes: u64, folder: PathBuf) {
+    files().folder = folder;
+    LIMIT.store(bytes, Ordering::Relaxed);
+}
+
+/// Memory for state: see the crate.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StateMemory;
+
+// SAFETY: a piece is memory of `Global`, or of a mapping that is kept until the piece is given back; which of the two it is depends on the
+// piece alone, so every copy of the allocator can take it back. Neither moves when an allocator does.
+unsafe impl Allocator for StateMemory {
+    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        if layout.size() >= LEAST_PIECE
+            && !has_room_for(layout.size())
+            && let Some(piece) = map(layout)
+        {
+            return Ok(piece);
+        }
+        let piece = Global.allocate(layout)?;
+        HEAP.fetch_add(layout.size() as u64, Ordering::Relaxed);
+        Ok(piece)
+    }
+
+    unsafe fn deallocate(&self, piece: NonNull<u8>, layout: Layout) {
+        if is_filed(piece, layout) {
+            let mapping = files().pieces.remove(&piece.as_ptr().addr());
+            FILED.fetch_sub(layout.size() as u64, Ordering::Relaxed);
+            drop(mapping);
+        } else {
+            HEAP.fetch_sub(layout.size() as u64, Ordering::Relaxed);
+            // SAFETY: it is no mapping, so `Global` has given it, for this layout, as the caller promises.
+            unsafe { Global.deallocate(piece, layout) }
+        }
+    }
+
+    unsafe fn grow(&self, piece: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        let more = new.size() - old.size();
+        let stays = !is_filed(piece, old) && (new.size() < LEAST_PIECE || has_room_for(more));
+        if stays {
+            // SAFETY: `Global` has given it, for the old layout, and the new one is no smaller, as the caller promises.
+            let grown = unsafe { Global.grow(piece, old, new) }?;
+            HEAP.fetch_add(more as u64, Ordering::Relaxed);
+            return Ok(grown);
+        }
+        let grown = self.allocate(new)?;
+        // SAFETY: both are valid for the bytes of the old layout, and do not overlap: the new one was allocated while the old one was.
+        unsafe { piece.copy_to_nonoverlapping(grown.cast(), old.size()) };
+        // SAFETY: as the caller promises; nothing refers to it any more.
+        unsafe { self.deallocate(piece, old) };
+        Ok(grown)
+    }
+}
+
+fn has_room_for(bytes: usize) -> bool {
+    let limit = LIMIT.load(Ordering::Relaxed);
+    HEAP.load(Ordering::Relaxed).saturating_add(bytes as u64) <= limit
+}
+
+fn is_filed(piece: NonNull<u8>, layout: Layout) -> bool {
+    layout.size() >= LEAST_PIECE
+        && FILED.load(Ordering::Relaxed) > 0
+        && files().pieces.contains_key(&piece.as_ptr().addr())
+}
+
+/// A piece in a file; none where that fails, which is noted.
+fn map(layout: Layout) -> Option<NonNull<[u8]>> {
+    let folder = files().folder.clone();
+    match files::map(&folder, layout.size()) {
+        Ok(mut mapping) => {
+            let start = NonNull::from(mapping.as_mut()).cast::<u8>();
+            if start.as_ptr().addr() % layout.align() != 0 {
+                return None;
+            }
+            FILED.fetch_add(layout.size() as u64, Ordering::Relaxed);
+            files().pieces.insert(start.as_ptr().addr(), mapping);
+            Some(NonNull::slice_from_raw_parts(start, layout.size()))
+        }
+        Err(error) => {
+            files()
+                .failure
+                .get_or_insert_with(|| format!("{} bytes in {}: {error}", layout.size(), folder.display()));
+            None
+        }
+    }
+}
