@@ -110,6 +110,27 @@ mod tests {
         assert!(error.raw_os_error().is_some(), "{error}");
     }
 
+    #[test]
+    fn a_vector_is_read_back_as_it_was_and_what_is_none_is_refused() {
+        let _limited = limited(1 << 40, Path::new(""));
+        for count in [0, 1, 300_000] {
+            let mut numbers = StateVec::<u64>::default();
+            numbers.extend((0..count).map(|number| number * number));
+            let bytes = postcard::to_stdvec(&numbers).unwrap();
+            let found: StateVec<u64> = postcard::from_bytes(&bytes).unwrap();
+            assert_eq!(found.as_slice(), numbers.as_slice());
+            for length in (0..bytes.len()).step_by(bytes.len() / 10 + 1) {
+                assert!(
+                    postcard::from_bytes::<StateVec<u64>>(&bytes[..length]).is_err(),
+                    "{length}"
+                );
+            }
+        }
+        // one piece of seven bytes
+        let error = postcard::from_bytes::<StateVec<u64>>(&[1, 7, 0, 0, 0, 0, 0, 0, 0]);
+        assert!(error.is_err());
+    }
+
     #[derive(Debug, Clone)]
     enum Act {
         Push(u32),

@@ -1,22 +1,31 @@
 //! Which variant each subject was last assigned to, and which assigned subjects went missing before they were exposed.
 
 use backplane_memory::{StateMap, StateVec};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::subjects::NONE;
 
 /// The last assignment of a subject in an experiment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoBytes, FromBytes, Immutable)]
+#[repr(C)]
 pub struct Assigned {
-    /// The experiment.
-    pub experiment: u32,
     /// Event time of the assignment.
     pub time: i64,
+    /// The experiment.
+    pub experiment: u32,
     /// The variant.
     pub variant: u32,
-    /// Whether it brought an outcome, and no exposure within the correction horizon of it.
-    pub is_missing: bool,
     /// The subject's next one; [`NONE`] at the end.
     next: u32,
+    is_missing: u32,
+}
+
+impl Assigned {
+    /// Whether it brought an outcome, and no exposure within the correction horizon of it.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        self.is_missing != 0
+    }
 }
 
 /// The assignments of a shard's subjects.
@@ -42,8 +51,8 @@ impl AssignedSubjects {
             experiment,
             time,
             variant,
-            is_missing: false,
             next: head,
+            is_missing: 0,
         };
         let Some(index) = self.place_of(head, experiment) else {
             let index = u32::try_from(self.entries.len()).unwrap_or(NONE);
@@ -76,8 +85,8 @@ impl AssignedSubjects {
         while let Some(entry) = self.entries.get_mut(next as usize) {
             next = entry.next;
             let concerns = experiment.is_none_or(|experiment| experiment == entry.experiment);
-            if concerns && !entry.is_missing && !is_exposed(entry.experiment) {
-                entry.is_missing = true;
+            if concerns && !entry.is_missing() && !is_exposed(entry.experiment) {
+                entry.is_missing = 1;
                 lost(entry);
             }
         }

@@ -33,14 +33,14 @@ impl Shard {
         let Some(row) = self.rows.get(row_id as usize).copied() else {
             return;
         };
-        if row.has_history && delta < 0 {
+        if row.has_history() && delta < 0 {
             return;
         }
         let Some(Some(state)) = self.experiments.get_mut(row.experiment as usize) else {
             return;
         };
         let definition = Arc::clone(&state.definition);
-        let groups = if row.has_history {
+        let groups = if row.has_history() {
             Vec::new()
         } else {
             state.groups_of(row.variant, row.local)

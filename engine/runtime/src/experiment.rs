@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use backplane_memory::StateVec;
 use hashbrown::HashMap;
+use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::crossover::VariantHistory;
 use crate::group::{Group, GroupKey};
@@ -15,7 +16,8 @@ use crate::subjects::NONE;
 use crate::totals::{Accumulator, PairTotals, PairUnit, Totals, Unit, absent_value};
 
 /// One (experiment, subject).
-#[derive(Debug, Clone, Copy, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, IntoBytes, FromBytes, Immutable)]
+#[repr(C)]
 pub struct Row {
     /// Event time of the first exposure, microseconds.
     pub first_time: i64,
@@ -35,8 +37,16 @@ pub struct Row {
     pub matured: u32,
     /// Allocation epoch of the first exposure.
     pub epoch: u16,
+    /// See [`Row::has_history`].
+    pub has_history: u16,
+}
+
+impl Row {
     /// Whether it was seen in several variants or epochs (then the experiment holds its history).
-    pub has_history: bool,
+    #[must_use]
+    pub fn has_history(&self) -> bool {
+        self.has_history != 0
+    }
 }
 
 /// The accumulators of one metric, by row.
@@ -405,7 +415,7 @@ impl ExperimentState {
             return;
         };
         let old = accumulator.unit(fold, caps);
-        accumulator.fold(fold, outcome.value, outcome.binary, is_last);
+        accumulator.fold(fold, outcome.value, outcome.is_binary(), is_last);
         let new = accumulator.unit(fold, caps);
         if row.group != NONE {
             self.move_metric(

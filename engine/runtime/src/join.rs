@@ -50,7 +50,7 @@ impl Shard {
                 let is_earlier = record.time < row.first_time
                     || (record.time == row.first_time && self.precedes_first(slot, &row, event_id.as_bytes()));
                 let differs = record.name != row.variant || epoch != row.epoch;
-                if row.has_history && !is_earlier {
+                if row.has_history() && !is_earlier {
                     self.extend_history(context, row_id, &row, epoch, block, record);
                     self.remember(slice, slot, event_id, record);
                 } else if is_earlier || differs {
@@ -121,7 +121,7 @@ impl Shard {
             group: NONE,
             matured: 0,
             epoch,
-            has_history: false,
+            has_history: 0,
         });
         if let Some(subject) = self.subjects.get_mut(slot) {
             subject.first_row = row_id;
@@ -162,7 +162,7 @@ impl Shard {
         let Some(row) = self.rows.get(row_id as usize).copied() else {
             return;
         };
-        if row.has_history || record.name != row.variant || epoch != row.epoch {
+        if row.has_history() || record.name != row.variant || epoch != row.epoch {
             self.observe(context, row_id, &row, epoch, block, record);
         }
         if is_earlier {
@@ -200,13 +200,13 @@ impl Shard {
     ) {
         let policy = context.plan.crossovers;
         let mut earlier: Vec<SeenExposure> = Vec::new();
-        if !row.has_history {
+        if !row.has_history() {
             let latest = self
                 .subjects
                 .get(row.subject)
                 .map_or(0, |subject| subject.latest_record);
             for (reference, seen) in self.recent.references_of_subject(latest) {
-                if seen.is_exposure && seen.experiment == row.experiment {
+                if seen.is_exposure() && seen.experiment == row.experiment {
                     earlier.push(SeenExposure {
                         time: seen.time,
                         event_id: self.recent.event_id(reference).into(),
@@ -242,7 +242,7 @@ impl Shard {
         history.observe(epoch, new, policy);
         history.forget_before(first_kept);
         if let Some(row) = self.rows.get_mut(row_id as usize) {
-            row.has_history = true;
+            row.has_history = 1;
         }
     }
 
@@ -252,7 +252,7 @@ impl Shard {
         let first = self
             .recent
             .references_of_subject(latest)
-            .filter(|(_, seen)| seen.is_exposure && seen.experiment == row.experiment && seen.time == row.first_time)
+            .filter(|(_, seen)| seen.is_exposure() && seen.experiment == row.experiment && seen.time == row.first_time)
             .map(|(reference, _)| self.recent.event_id(reference))
             .min();
         first.is_some_and(|first| event_id < first)
@@ -271,7 +271,7 @@ impl Shard {
             name: record.name,
             other: record.other,
             is_exposure: record.event_type == EventType::Exposure,
-            binary: record.binary,
+            is_binary: record.binary,
         };
         subject.latest_record = self.recent.push(slice, new, subject.latest_record);
     }
@@ -297,7 +297,7 @@ impl Shard {
     /// How many recent outcomes of a subject name an experiment and are at such times.
     fn count_recent_outcomes(&self, slot: u32, experiment: u32, at: impl Fn(i64) -> bool) -> i64 {
         let latest = self.subjects.get(slot).map_or(0, |subject| subject.latest_record);
-        let counts = |seen: &&RecentRecord| !seen.is_exposure && seen.experiment == experiment && at(seen.time);
+        let counts = |seen: &&RecentRecord| !seen.is_exposure() && seen.experiment == experiment && at(seen.time);
         let count = self.recent.of_subject(latest).filter(counts).count();
         i64::try_from(count).unwrap_or(i64::MAX)
     }
@@ -316,7 +316,7 @@ impl Shard {
         outcomes.extend(
             self.recent
                 .references_of_subject(latest)
-                .filter(|(_, seen)| !seen.is_exposure && concerns(seen))
+                .filter(|(_, seen)| !seen.is_exposure() && concerns(seen))
                 .map(|(reference, _)| reference),
         );
         for outcome in outcomes.iter().rev() {
@@ -411,7 +411,7 @@ impl Shard {
                 is_crossover: false,
             };
         };
-        if !row.has_history {
+        if !row.has_history() {
             return Standing {
                 analysed: Some(row.variant),
                 is_crossover: false,

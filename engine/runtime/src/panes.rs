@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 
 use backplane_memory::{StateMemory, StateTable, StateVec};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::plan::Fold;
 use crate::recent::{RecentLog, RecentRecord};
 use crate::totals::Accumulator;
 
 /// One (row, metric slot) of a window.
-#[derive(Debug, Clone, Copy, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, IntoBytes, FromBytes, Immutable)]
+#[repr(C)]
 pub struct PaneEntry {
     /// The row of (experiment, subject).
     pub row: u32,
@@ -135,7 +137,9 @@ impl OpenWindows {
         if is_last {
             entry.last = reference;
         }
-        entry.accumulator.fold(fold, outcome.value, outcome.binary, is_last);
+        entry
+            .accumulator
+            .fold(fold, outcome.value, outcome.is_binary(), is_last);
     }
 
     /// Builds the indexes of windows that were read back.

@@ -6,14 +6,14 @@
 use std::collections::VecDeque;
 
 use backplane_memory::StateVec;
+use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-use crate::state::bytes;
-
-/// Records that lie together, and are given up together.
-const CHUNK: usize = 1 << 14;
+/// Records that lie together, and are given up together; in tests so few that they are.
+const CHUNK: usize = if cfg!(test) { 1 << 8 } else { 1 << 14 };
 
 /// A settled exposure or outcome.
-#[derive(Debug, Clone, Copy, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, IntoBytes, FromBytes, Immutable)]
+#[repr(C)]
 pub struct RecentRecord {
     /// Event time, microseconds.
     pub time: i64,
@@ -32,10 +32,22 @@ pub struct RecentRecord {
     /// Where the event id begins among those of its chunk.
     id: u32,
     id_length: u16,
+    is_exposure: u8,
+    is_binary: u8,
+}
+
+impl RecentRecord {
     /// Whether it is an exposure (else an outcome).
-    pub is_exposure: bool,
+    #[must_use]
+    pub fn is_exposure(&self) -> bool {
+        self.is_exposure != 0
+    }
+
     /// Whether an outcome is Binary.
-    pub binary: bool,
+    #[must_use]
+    pub fn is_binary(&self) -> bool {
+        self.is_binary != 0
+    }
 }
 
 /// The recent records of a shard.
@@ -55,7 +67,6 @@ pub struct RecentLog {
 struct Chunk {
     records: StateVec<RecentRecord>,
     /// Event ids, one after the other.
-    #[serde(with = "bytes")]
     ids: StateVec<u8>,
 }
 
@@ -94,7 +105,7 @@ pub struct NewRecord<'a> {
     /// See [`RecentRecord`].
     pub is_exposure: bool,
     /// See [`RecentRecord`].
-    pub binary: bool,
+    pub is_binary: bool,
 }
 
 impl RecentLog {
@@ -118,8 +129,8 @@ impl RecentLog {
                 other: record.other,
                 id,
                 id_length,
-                is_exposure: record.is_exposure,
-                binary: record.binary,
+                is_exposure: u8::from(record.is_exposure),
+                is_binary: u8::from(record.is_binary),
             });
         }
         self.end += 1;
@@ -226,7 +237,7 @@ mod tests {
             name: 0,
             other: 0,
             is_exposure: false,
-            binary: false,
+            is_binary: false,
         }
     }
 
@@ -255,13 +266,13 @@ mod tests {
         let (mut latest, mut forgotten) = (0, 0);
         for number in 0..10 * CHUNK as i64 {
             let id = number.to_string();
-            latest = log.push(number / 100, record(1, number, &id), latest);
-            log.forget_until(number / 100 - 200, |gone, reference| {
+            latest = log.push(number / 10, record(1, number, &id), latest);
+            log.forget_until(number / 10 - 30, |gone, reference| {
                 assert_eq!((gone.time, reference), (forgotten, forgotten as u64 + 1));
                 forgotten += 1;
             });
         }
-        assert_eq!(log.chunks.len(), 3);
+        assert_eq!(log.chunks.len(), 2);
         let left = log.references_of_subject(latest);
         let left: Vec<(i64, &[u8])> = left
             .map(|(reference, record)| (record.time, log.event_id(reference)))

@@ -232,7 +232,7 @@ impl Shard {
         let (tenant, subject) = block.subject(record);
         let slot = self.subjects.find_or_insert(record.subject_hash, tenant, subject);
         if let Some(subject) = self.subjects.get_mut(slot) {
-            subject.keep = true;
+            subject.keep();
         }
         let (before, now) = self.assigned.assign(slot, record.experiment, record.time, record.name);
         let Some(state) = self.experiment(context, record.experiment) else {
@@ -241,7 +241,7 @@ impl Shard {
         for (entry, delta) in before.iter().map(|entry| (entry, -1)).chain([(&now, 1)]) {
             let counts = state.assigned.entry(entry.variant).or_default();
             counts.assigned += delta;
-            counts.missing += delta * i64::from(entry.is_missing);
+            counts.missing += delta * i64::from(entry.is_missing());
         }
         state.has_changed = true;
     }
@@ -313,12 +313,12 @@ impl Shard {
             let Some(subject) = subjects.get(record.subject) else {
                 return;
             };
-            if !record.is_exposure {
+            if !record.is_exposure() {
                 let verdict = judge_outcome(subject.first_row, rows, experiments, record);
                 counts.outcomes_without_exposure += u64::from(!verdict.exposed);
                 counts.variant_mismatches += u64::from(verdict.mismatch);
             }
-            if !record.is_exposure && subject.keep {
+            if !record.is_exposure() && subject.is_kept() {
                 let named = (record.experiment != NO_NAME).then_some(record.experiment);
                 let is_exposed = |experiment| has_row(subject.first_row, rows, experiment);
                 assigned.mark_missing(record.subject, named, is_exposed, |lost| {
@@ -328,7 +328,7 @@ impl Shard {
                     }
                 });
             }
-            if subject.first_row == NONE && subject.latest_record == latest && !subject.keep {
+            if subject.first_row == NONE && subject.latest_record == latest && !subject.is_kept() {
                 subjects.remove(record.subject);
             }
         });

@@ -1,24 +1,38 @@
 //! The subjects of a shard: open addressing over a 64-bit hash, keys in one arena.
 
 use backplane_memory::{StateMemory, StateTable, StateVec};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// No subject, row or group.
 pub const NONE: u32 = u32::MAX;
 
 /// A subject's place in the shard.
-#[derive(Debug, Clone, Copy, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, IntoBytes, FromBytes, Immutable)]
+#[repr(C)]
 pub struct Subject {
     hash: u64,
     key: u64,
+    /// One more than the number of its latest record in the recent log; 0 for none.
+    pub latest_record: u64,
     key_length: u32,
     /// Length of the tenant within the key.
     tenant_length: u32,
     /// The first of its rows, linked through [`crate::experiment::Row::next`]; [`NONE`] if it is exposed nowhere.
     pub first_row: u32,
-    /// One more than the number of its latest record in the recent log; 0 for none.
-    pub latest_record: u64,
-    /// Whether something besides rows and recent records refers to it.
-    pub keep: bool,
+    is_kept: u32,
+}
+
+impl Subject {
+    /// Something besides rows and recent records refers to it from now on.
+    pub fn keep(&mut self) {
+        self.is_kept = 1;
+    }
+
+    /// Whether something does.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        self.is_kept != 0
+    }
 }
 
 /// All subjects of a shard.
@@ -28,7 +42,6 @@ pub struct SubjectTable {
     #[serde(skip)]
     index: StateTable<u32>,
     subjects: StateVec<Subject>,
-    #[serde(with = "crate::state::bytes")]
     keys: StateVec<u8>,
     free: StateVec<u32>,
     unused_key_bytes: usize,
@@ -50,7 +63,7 @@ impl SubjectTable {
             tenant_length: u32::try_from(tenant.len()).unwrap_or(u32::MAX),
             first_row: NONE,
             latest_record: 0,
-            keep: false,
+            is_kept: 0,
         };
         let slot = match self.free.pop() {
             Some(slot) => {

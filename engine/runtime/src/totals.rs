@@ -1,11 +1,13 @@
 //! From outcomes to a subject's value, and from subjects' values to a group's statistics.
 
 use backplane_stats::{CrossMoments, Moments};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::plan::{Caps, Fold};
 
 /// One subject's outcomes of one metric, folded so far: 16 bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Default, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, IntoBytes, FromBytes, Immutable)]
+#[repr(C)]
 pub struct Accumulator {
     /// Sum, greatest, least or last value, by the metric's fold.
     value: f64,

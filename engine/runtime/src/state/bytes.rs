@@ -1,9 +1,7 @@
 //! Bytes in long pieces, where serde would write and read them one by one.
 
 use std::fmt;
-use std::marker::PhantomData;
 
-use backplane_memory::StateVec;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -22,44 +20,27 @@ impl Serialize for Piece<'_> {
     }
 }
 
-/// Where bytes are put together.
-pub(crate) trait Bytes: Default {
-    fn add(&mut self, piece: Vec<u8>);
-}
-
-impl Bytes for Vec<u8> {
-    fn add(&mut self, piece: Vec<u8>) {
-        match self.is_empty() {
-            true => *self = piece,
-            false => self.extend_from_slice(&piece),
-        }
-    }
-}
-
-impl Bytes for StateVec<u8> {
-    fn add(&mut self, piece: Vec<u8>) {
-        self.extend_from_slice(&piece);
-    }
-}
-
-pub(crate) fn deserialize<'de, D: Deserializer<'de>, B: Bytes>(deserializer: D) -> Result<B, D::Error> {
-    struct Pieces<B>(PhantomData<B>);
-    impl<'de, B: Bytes> Visitor<'de> for Pieces<B> {
-        type Value = B;
+pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+    struct Pieces;
+    impl<'de> Visitor<'de> for Pieces {
+        type Value = Vec<u8>;
 
         fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
             formatter.write_str("pieces of bytes")
         }
 
-        fn visit_seq<A: SeqAccess<'de>>(self, mut pieces: A) -> Result<B, A::Error> {
-            let mut all = B::default();
+        fn visit_seq<A: SeqAccess<'de>>(self, mut pieces: A) -> Result<Vec<u8>, A::Error> {
+            let mut all = Vec::new();
             while let Some(OwnedPiece(piece)) = pieces.next_element()? {
-                all.add(piece);
+                match all.is_empty() {
+                    true => all = piece,
+                    false => all.extend_from_slice(&piece),
+                }
             }
             Ok(all)
         }
     }
-    deserializer.deserialize_seq(Pieces(PhantomData))
+    deserializer.deserialize_seq(Pieces)
 }
 
 struct OwnedPiece(Vec<u8>);

@@ -77,7 +77,7 @@ fn write(record: &RecordMeta, before: &mut Before, text: &mut Vec<u8>) {
 }
 
 pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<RecordMeta>, D::Error> {
-    let text: Vec<u8> = bytes::deserialize(deserializer)?;
+    let text = bytes::deserialize(deserializer)?;
     read_all(&mut text.as_slice()).ok_or_else(|| D::Error::custom("records break off, or are of no known type"))
 }
 
