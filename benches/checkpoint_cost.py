@@ -20,8 +20,8 @@ def main() -> None:
     intervals = {"one at the end": "100000s", "every second": "1s"}
     for _ in range(chosen.rounds):
         for name, times in seconds.items():
-            checkpoint = {"interval": intervals[name], "url": str(chosen.folder / "job" / "checkpoints")}
-            times.append(job(chosen.backplane, events, chosen.folder, with_events=False, checkpoint=checkpoint))
+            more = {"engine.checkpoint.interval": intervals[name]}
+            times.append(job(chosen.backplane, events, chosen.folder, with_events=False, more=more))
     print(f"checkpoints: {chosen.events:,} events, {chosen.rounds} rounds, medians")
     rates = {name: chosen.events / statistics.median(times) for name, times in seconds.items()}
     for name, times in seconds.items():

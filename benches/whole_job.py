@@ -62,7 +62,8 @@ def stream(chosen: argparse.Namespace) -> Path:
     return events
 
 
-def job(backplane: Path, events: Path, folder: Path, with_events: bool, checkpoint: dict[str, str] | None = None) -> float:
+def command(backplane: Path, events: Path, folder: Path, with_events: bool, more: dict[str, object] | None = None) -> list[str | Path]:
+    """The job over a file, with a folder of its own that is empty."""
     work = folder / "job"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
@@ -72,13 +73,17 @@ def job(backplane: Path, events: Path, folder: Path, with_events: bool, checkpoi
         "engine.sinks": f"[{{ type: lake, options: {{ url: '{work / 'lake'}' }}, take: [{take}] }}]",
         "engine.deadLetter.options.path": work / "dead-letters.ndjson",
         "engine.parallelism": 2,
-    }
-    checkpoint = checkpoint or {"interval": "1s", "url": str(work / "checkpoints")}
-    sets |= {f"engine.checkpoint.{key}": value for key, value in checkpoint.items()}
-    command = [backplane, "run", f"{events}.config.yaml", "--until-end", "--log", "error"]
-    command += [word for place, value in sets.items() for word in ("--set", f"{place}={value}")]
+        "engine.checkpoint.interval": "1s",
+        "engine.checkpoint.url": work / "checkpoints",
+    } | (more or {})
+    run: list[str | Path] = [backplane, "run", f"{events}.config.yaml", "--until-end", "--log", "error"]
+    return run + [word for place, value in sets.items() for word in ("--set", f"{place}={value}")]
+
+
+def job(backplane: Path, events: Path, folder: Path, with_events: bool, more: dict[str, object] | None = None) -> float:
+    run = command(backplane, events, folder, with_events, more)
     started = time.perf_counter()
-    ended = subprocess.run(command, capture_output=True, text=True)
+    ended = subprocess.run(run, capture_output=True, text=True)
     if ended.returncode:
         sys.exit(ended.stderr)
     return time.perf_counter() - started

@@ -2,21 +2,17 @@
 
 use std::sync::Arc;
 
+use arrow::array::{Array as _, ArrayRef, StringArray};
+use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 use arrow::record_batch::RecordBatch;
 use backplane_events::EventType;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::bytes;
 use crate::block::{Block, EventColumns, LateRecord, RecordMeta, SharedBlock, matters_to_subjects};
 use crate::error::RuntimeError;
-
-/// What the shards of ids read of an event besides its [`RecordMeta`].
-const EVENT_ID: &str = "event_id";
-/// What the shards of subjects read.
-const KEYS: [&str; 3] = [EVENT_ID, "subject_id", "tenant_id"];
-/// What they read besides where results are divided by segments.
-const SEGMENTS: [&str; 2] = ["subject_type", "attributes"];
 
 /// How much of a block's columns is written down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,22 +26,66 @@ pub enum Extent {
     },
 }
 
-impl Extent {
-    fn needs(self, event_type: EventType, column: &str) -> bool {
+/// Texts that shards read of an event besides its [`RecordMeta`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum Text {
+    EventId,
+    SubjectId,
+    TenantId,
+    SubjectType,
+    Attributes,
+}
+
+impl Text {
+    const ALL: [Text; 5] = [
+        Text::EventId,
+        Text::SubjectId,
+        Text::TenantId,
+        Text::SubjectType,
+        Text::Attributes,
+    ];
+
+    fn column(self) -> &'static str {
         match self {
-            Extent::Whole => true,
-            Extent::Keys { .. } if !matters_to_subjects(event_type) => column == EVENT_ID,
-            Extent::Keys { segments } => KEYS.contains(&column) || (segments && SEGMENTS.contains(&column)),
+            Text::EventId => "event_id",
+            Text::SubjectId => "subject_id",
+            Text::TenantId => "tenant_id",
+            Text::SubjectType => "subject_type",
+            Text::Attributes => "attributes",
+        }
+    }
+
+    fn of(self, columns: &EventColumns) -> Option<&StringArray> {
+        match self {
+            Text::EventId => Some(&columns.event_id),
+            Text::SubjectId => columns.subject_id.as_ref(),
+            Text::TenantId => columns.tenant_id.as_ref(),
+            Text::SubjectType => columns.subject_type.as_ref(),
+            Text::Attributes => columns.attributes.as_ref(),
+        }
+    }
+
+    /// Whether the shards need it of events of a type.
+    fn is_needed(self, event_type: EventType, segments: bool) -> bool {
+        match self {
+            Text::EventId => true,
+            Text::SubjectId | Text::TenantId => matters_to_subjects(event_type),
+            Text::SubjectType | Text::Attributes => segments && matters_to_subjects(event_type),
         }
     }
 }
 
-/// Columns by event type, each as a stream of Arrow IPC.
+/// Columns by event type.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct SavedColumns(Vec<(EventType, Ipc)>);
+pub struct SavedColumns(Vec<(EventType, SavedBatch)>);
 
 #[derive(Debug, Serialize, Deserialize)]
-struct Ipc(#[serde(with = "super::bytes")] Vec<u8>);
+enum SavedBatch {
+    /// All columns, as a stream of Arrow IPC.
+    Whole(#[serde(with = "super::bytes")] Vec<u8>),
+    /// Some texts, as their buffers are: they are written for every event.
+    Texts(Vec<(Text, SavedText)>),
+}
 
 impl SavedColumns {
     /// Those of a block, as far as they are wanted.
@@ -58,19 +98,15 @@ impl SavedColumns {
             let Some(of_type) = block.columns_of(*event_type) else {
                 continue;
             };
-            let fields = of_type.batch.schema();
-            let wanted = (0..)
-                .zip(fields.fields())
-                .filter(|(_, field)| extent.needs(*event_type, field.name()));
-            let wanted: Vec<usize> = wanted.map(|(index, _)| index).collect();
-            if wanted.is_empty() {
-                continue;
-            }
-            let batch = of_type.batch.project(&wanted)?;
-            let room = Vec::with_capacity(batch.get_array_memory_size() + 4_096);
-            let mut writer = StreamWriter::try_new(room, &batch.schema())?;
-            writer.write(&batch)?;
-            columns.push((*event_type, Ipc(writer.into_inner()?)));
+            let saved = match extent {
+                Extent::Whole => SavedBatch::Whole(written(&of_type.batch)?),
+                Extent::Keys { segments } => {
+                    let needed = Text::ALL.iter().filter(|text| text.is_needed(*event_type, segments));
+                    let texts = needed.filter_map(|text| Some((*text, SavedText::of(text.of(of_type)?))));
+                    SavedBatch::Texts(texts.collect())
+                }
+            };
+            columns.push((*event_type, saved));
         }
         Ok(SavedColumns(columns))
     }
@@ -78,20 +114,95 @@ impl SavedColumns {
     /// The columns again, with every row.
     fn restore(&self) -> Result<[Option<EventColumns>; 5], RuntimeError> {
         let mut columns = [const { None }; 5];
-        for (event_type, Ipc(bytes)) in &self.0 {
+        for (event_type, saved) in &self.0 {
+            let batch = match saved {
+                SavedBatch::Whole(bytes) => read_batch(bytes)?,
+                SavedBatch::Texts(texts) => {
+                    let restored = texts
+                        .iter()
+                        .map(|(text, saved)| Ok((text.column(), Arc::new(saved.restore()?) as ArrayRef)));
+                    let restored: Result<Vec<_>, RuntimeError> = restored.collect();
+                    RecordBatch::try_from_iter(restored?).map_err(unreadable)?
+                }
+            };
             if let Some(place) = columns.get_mut(*event_type as usize) {
-                *place = Some(EventColumns::new(read_batch(bytes)?)?);
+                *place = Some(EventColumns::new(batch)?);
             }
         }
         Ok(columns)
     }
 }
 
+fn written(batch: &RecordBatch) -> Result<Vec<u8>, RuntimeError> {
+    let room = Vec::with_capacity(batch.get_array_memory_size() + 4_096);
+    let mut writer = StreamWriter::try_new(room, &batch.schema())?;
+    writer.write(batch)?;
+    Ok(writer.into_inner()?)
+}
+
 fn read_batch(mut bytes: &[u8]) -> Result<RecordBatch, RuntimeError> {
-    let unreadable = |error| RuntimeError::state("read", error);
     let mut reader = StreamReader::try_new(&mut bytes, None).map_err(unreadable)?;
     let batch = reader.next().transpose().map_err(unreadable)?;
     batch.ok_or_else(|| RuntimeError::state("read", "a block lacks its columns"))
+}
+
+fn unreadable(error: impl std::fmt::Display) -> RuntimeError {
+    RuntimeError::state("read", error)
+}
+
+/// A column of texts as its buffers.
+#[derive(Debug, Serialize, Deserialize)]
+struct SavedText {
+    /// Where each text begins, and where the last one ends.
+    offsets: Bytes,
+    values: Bytes,
+    /// A bit for each text that is there; nothing where all are.
+    present: Option<Bytes>,
+}
+
+/// Bytes that an array may share.
+#[derive(Debug)]
+struct Bytes(Buffer);
+
+impl Serialize for Bytes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        bytes::serialize(&self.0, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Bytes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        bytes::deserialize(deserializer).map(|bytes| Bytes(Buffer::from_vec(bytes)))
+    }
+}
+
+impl SavedText {
+    fn of(texts: &StringArray) -> Self {
+        SavedText {
+            offsets: Bytes(texts.offsets().inner().inner().clone()),
+            values: Bytes(texts.values().clone()),
+            present: texts.nulls().map(|nulls| Bytes(nulls.inner().sliced())),
+        }
+    }
+
+    fn restore(&self) -> Result<StringArray, RuntimeError> {
+        let (offsets, rest) = self.offsets.0.as_chunks();
+        let offsets: Vec<i32> = offsets.iter().map(|bytes| i32::from_le_bytes(*bytes)).collect();
+        let ascend = offsets.first().is_some_and(|first| *first >= 0) && offsets.is_sorted();
+        if !ascend || !rest.is_empty() {
+            return Err(unreadable("texts of a block have no ends"));
+        }
+        let count = offsets.len() - 1;
+        let nulls = match &self.present {
+            None => None,
+            Some(Bytes(bits)) if bits.len() >= count.div_ceil(8) => {
+                Some(NullBuffer::new(BooleanBuffer::new(bits.clone(), 0, count)))
+            }
+            Some(_) => return Err(unreadable("it is not known which texts of a block are there")),
+        };
+        let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
+        StringArray::try_new(offsets, self.values.0.clone(), nulls).map_err(unreadable)
+    }
 }
 
 /// A block as it is written down.
@@ -148,5 +259,45 @@ impl SavedBlock {
         block.last_slice = self.last_slice;
         self.dropped.iter().for_each(|index| block.drop_record(*index));
         Ok(Arc::new(block))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_read_back_as_they_were() {
+        let some = StringArray::from(vec![Some("a"), None, Some(""), Some("é€"), None, Some("xyz")]);
+        let all = StringArray::from(vec!["one", "two", ""]);
+        let none = StringArray::from(Vec::<&str>::new());
+        for texts in [some.slice(1, 4), some, all.slice(1, 2), all, none] {
+            let bytes = postcard::to_stdvec(&SavedText::of(&texts)).unwrap();
+            let saved: SavedText = postcard::from_bytes(&bytes).unwrap();
+            assert_eq!(saved.restore().unwrap(), texts);
+        }
+    }
+
+    #[test]
+    fn what_are_no_texts_is_refused() {
+        let saved = |offsets: &[i32], values: &str, present: Option<&[u8]>| SavedText {
+            offsets: Bytes(Buffer::from_slice_ref(offsets)),
+            values: Bytes(Buffer::from_slice_ref(values)),
+            present: present.map(|bits| Bytes(Buffer::from_slice_ref(bits))),
+        };
+        assert!(saved(&[0, 2, 3], "abc", Some(&[3])).restore().is_ok());
+        for wrong in [
+            saved(&[], "abc", None),
+            saved(&[0, 2, 1], "abc", None),
+            saved(&[-1, 2], "abc", None),
+            saved(&[0, 4], "abc", None),
+            saved(&[0, 1], "é", None),
+            saved(&[0; 10], "", Some(&[255])),
+        ] {
+            assert!(wrong.restore().is_err(), "{wrong:?}");
+        }
+        let mut cut = saved(&[0, 2], "ab", None);
+        cut.offsets = Bytes(Buffer::from_slice_ref([0_u8; 7]));
+        assert!(cut.restore().is_err());
     }
 }
