@@ -1,4 +1,4 @@
-"""A job whose state has less and less memory: what it costs, and that the heap stays below it.
+"""A job whose state has less and less memory: what it costs, and how much memory is the process's own.
 
     python spill.py BACKPLANE [--events 2000000] [--rounds 3] [--folder DIR]
 

@@ -38,9 +38,6 @@ const KEYS: [&str; 7] = [
 /// What may differ between two runs over the same events.
 const UNSTABLE: [&str; 5] = ["as_of", "revision", "ingest_time", "time", "since"];
 
-/// The job that nothing happens to.
-const UNDISTURBED: &str = "undisturbed";
-
 /// A stream as files, and what came of it without any disturbance.
 struct Stream {
     folder: tempfile::TempDir,
@@ -74,7 +71,7 @@ impl Stream {
             document: generator.config_json(),
             expected: Outputs::new(),
         };
-        let undisturbed = stream.job(UNDISTURBED);
+        let undisturbed = stream.job("undisturbed");
         assert!(undisturbed.finish().success());
         stream.expected = undisturbed.outputs();
         for (name, least) in [
@@ -105,8 +102,8 @@ impl Stream {
         );
         // as often as it can be done
         engine["checkpoint"]["interval"] = json!("1ms");
-        if name != UNDISTURBED {
-            // all but the least pieces of its state lie in files
+        if name.ends_with(['1', '3', '5', '7', '9']) {
+            // all but the least pieces of its state lie in a file
             engine["memory"] = json!("1KiB");
         }
         fs::write(&config, document.to_string()).unwrap();

@@ -3,6 +3,7 @@
 //! [`args`] is the command line; each command is a file of [`commands`]; [`assemble`] makes a job of a configuration; [`exit`] has every
 //! error and exit status.
 
+mod allocator;
 mod args;
 mod assemble;
 mod commands;
@@ -26,11 +27,8 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-/// State is made by some threads and taken apart by others, which the system's allocator is slow at.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
+    allocator::set_up();
     // A job reads every file of a pattern at once, and shells allow few. Where more are not to be had, a job says so itself.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
     // clap prints help and what is wrong with the command line, and ends with 0 or 2

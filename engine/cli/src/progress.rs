@@ -124,7 +124,7 @@ fn message(progress: &Progress, per_second: u64) -> String {
     }
     parts.push(format!("state {}", format::bytes(progress.memory as u64)));
     if progress.on_disk > 0 {
-        parts.push(format!("{} of it on disk", format::bytes(progress.on_disk)));
+        parts.push(format!("{} on disk", format::bytes(progress.on_disk)));
     }
     for (count, name) in [(counters.late, "late"), (counters.dead_letters, "unreadable")] {
         if count > 0 {
@@ -199,7 +199,7 @@ mod tests {
             on_disk: 1 << 20,
             ..progress(true)
         };
-        assert!(message(&spilled, 1).contains("state 23.4 MiB  1.0 MiB of it on disk"));
+        assert!(message(&spilled, 1).contains("state 23.4 MiB  1.0 MiB on disk"));
     }
 
     #[test]

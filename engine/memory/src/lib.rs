@@ -1,10 +1,10 @@
-//! Memory of a job's state: on the heap up to a limit, in files beyond it.
+//! Memory of a job's state: on the heap up to a limit, in a file beyond it.
 //!
 //! State grows with what there is to remember: subjects, ids, the records of the correction horizon. It is held in the collections of
-//! this crate, whose pieces of [`LEAST_PIECE`] and more are taken from files where the heap has no room for them below the
-//! [`limit`]. Such a file is mapped into memory, so that whoever uses the collection sees no difference, and results are the same to the
-//! last bit; the system keeps what is used of it in memory as far as there is any, and writes the rest to disk. The files have no names:
-//! they are gone when the process is, however it ends.
+//! this crate, whose pieces of [`LEAST_PIECE`] and more are taken from a file where the heap has no room for them below the
+//! [`limit`]. Such a piece is mapped into memory, so that whoever uses the collection sees no difference, and results are the same to the
+//! last bit; the system keeps what is used of it in memory as far as there is any, and writes the rest to disk. The file has no name:
+//! it is gone when the process is, however it ends.
 //!
 //! The limit is the process's, as its memory is.
 //!
@@ -16,6 +16,7 @@
 //! ```
 
 mod files;
+pub mod pieces;
 mod place;
 mod vector;
 
@@ -23,8 +24,8 @@ use std::path::PathBuf;
 
 use hashbrown::DefaultHashBuilder;
 
-pub use place::{LEAST_PIECE, StateMemory, Usage, failure, usage};
-pub use vector::StateVec;
+pub use place::{LEAST_PIECE, StateMemory, Usage, check, failure, usage};
+pub use vector::{StateVec, elements};
 
 /// A table of state, whose owner hashes.
 pub type StateTable<T> = hashbrown::HashTable<T, StateMemory>;
@@ -33,7 +34,7 @@ pub type StateMap<K, V, H = DefaultHashBuilder> = hashbrown::HashMap<K, V, H, St
 /// A set of state.
 pub type StateSet<T, H = DefaultHashBuilder> = hashbrown::HashSet<T, H, StateMemory>;
 
-/// From now on state takes so many bytes of the heap, and further pieces come from files in this folder. What is on the heap stays there until
+/// From now on state takes so many bytes of the heap, and further pieces come from a file in this folder. What is on the heap stays there until
 /// it grows or is given up.
 pub fn limit(bytes: u64, folder: PathBuf) {
     place::limit(bytes, folder);
@@ -106,8 +107,17 @@ mod tests {
     #[test]
     fn a_disk_has_no_room_for_more_than_it_holds() {
         let folder = tempfile::tempdir().unwrap();
-        let error = files::map(folder.path(), 1 << 60).unwrap_err();
+        let mut store = files::Store::create(folder.path()).unwrap();
+        let error = store.map(1 << 60).err().unwrap();
         assert!(error.raw_os_error().is_some(), "{error}");
+        // and after it there is room for what it has room for
+        let mut piece = store.map(1 << 20).unwrap();
+        piece.bytes().fill(7);
+        let mut other = store.map(1 << 17).unwrap();
+        assert!(other.bytes().iter().all(|byte| *byte == 0));
+        store.give_back(other);
+        assert!(piece.bytes().iter().all(|byte| *byte == 7));
+        store.check().unwrap();
     }
 
     #[test]
@@ -119,6 +129,9 @@ mod tests {
             let bytes = postcard::to_stdvec(&numbers).unwrap();
             let found: StateVec<u64> = postcard::from_bytes(&bytes).unwrap();
             assert_eq!(found.as_slice(), numbers.as_slice());
+            let (found, _): (StateVec<u64>, _) =
+                postcard::from_io((bytes.as_slice(), &mut vec![0; 2 * pieces::PIECE])).unwrap();
+            assert_eq!(found.as_slice(), numbers.as_slice());
             for length in (0..bytes.len()).step_by(bytes.len() / 10 + 1) {
                 assert!(
                     postcard::from_bytes::<StateVec<u64>>(&bytes[..length]).is_err(),
@@ -129,6 +142,39 @@ mod tests {
         // one piece of seven bytes
         let error = postcard::from_bytes::<StateVec<u64>>(&[1, 7, 0, 0, 0, 0, 0, 0, 0]);
         assert!(error.is_err());
+    }
+
+    #[test]
+    fn threads_share_the_limit_and_hand_pieces_to_each_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let _limited = limited(0, folder.path());
+        let before = usage();
+        let (send, receive) = std::sync::mpsc::channel::<StateVec<u64>>();
+        std::thread::scope(|scope| {
+            for thread in 0..4_u64 {
+                let send = send.clone();
+                let (heap, folder) = (before.heap, folder.path());
+                scope.spawn(move || {
+                    for round in 0..40 {
+                        limit(heap + (round % 3) * 500_000, folder.to_owned());
+                        let mut numbers = StateVec::default();
+                        numbers.extend((0..10_000 * (round % 5 + 1)).map(|number| number * thread));
+                        send.send(numbers).unwrap();
+                    }
+                });
+            }
+            drop(send);
+            for mut numbers in receive {
+                let last = numbers.len() as u64 - 1;
+                let step = numbers.get(1).copied().unwrap_or(0);
+                assert!(numbers.iter().copied().eq((0..=last).map(|number| number * step)));
+                numbers.truncate(9_000);
+                numbers.shrink_to_fit();
+                assert_eq!(numbers.last(), Some(&(8_999 * step)));
+            }
+        });
+        assert_eq!(usage(), before);
+        assert_eq!(failure(), None);
     }
 
     #[derive(Debug, Clone)]

@@ -3,15 +3,15 @@
 
 use std::alloc::Layout;
 use std::collections::HashMap;
+use std::io;
 use std::path::PathBuf;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use allocator_api2::alloc::{AllocError, Allocator, Global};
-use memmap2::MmapMut;
 
-use crate::files;
+use crate::files::{Piece, Store};
 
 /// Smaller pieces stay on the heap: a system maps some ten thousands of files for a process, not millions.
 pub const LEAST_PIECE: usize = 64 << 10;
@@ -27,8 +27,10 @@ static FILES: LazyLock<Mutex<Files>> = LazyLock::new(Mutex::default);
 #[derive(Default)]
 struct Files {
     folder: PathBuf,
+    /// Made when it is first needed.
+    store: Option<Store>,
     /// By address.
-    pieces: HashMap<usize, MmapMut>,
+    pieces: HashMap<usize, Piece>,
     /// Why a piece could not be put into a file.
     failure: Option<String>,
 }
@@ -59,15 +61,28 @@ pub fn usage() -> Usage {
 /// Why a piece had to go to the heap beyond the limit, since this was last asked.
 #[must_use]
 pub fn failure() -> Option<String> {
-    // it can only have failed where a file was tried
-    if LIMIT.load(Ordering::Relaxed) == u64::MAX {
-        return None;
-    }
     files().failure.take()
 }
 
+/// Whether all state in files is still known, or safely on the disk.
+///
+/// # Errors
+/// The disk did not take some of it when the system wrote it there: what is computed from it may be wrong.
+pub fn check() -> io::Result<()> {
+    match &files().store {
+        Some(store) => store.check(),
+        None => Ok(()),
+    }
+}
+
 pub fn limit(bytes: u64, folder: PathBuf) {
-    files().folder = folder;
+    let mut files = files();
+    files.failure = None;
+    // pieces that there are stay in the file that they are in
+    if folder != files.folder && files.pieces.is_empty() {
+        files.store = None;
+    }
+    files.folder = folder;
     LIMIT.store(bytes, Ordering::Relaxed);
 }
 
@@ -92,9 +107,11 @@ unsafe impl Allocator for StateMemory {
 
     unsafe fn deallocate(&self, piece: NonNull<u8>, layout: Layout) {
         if is_filed(piece, layout) {
-            let mapping = files().pieces.remove(&piece.as_ptr().addr());
+            let mut files = files();
+            if let (Some(piece), Some(store)) = (files.pieces.remove(&piece.as_ptr().addr()), &files.store) {
+                store.give_back(piece);
+            }
             FILED.fetch_sub(layout.size() as u64, Ordering::Relaxed);
-            drop(mapping);
         } else {
             HEAP.fetch_sub(layout.size() as u64, Ordering::Relaxed);
             // SAFETY: it is no mapping, so `Global` has given it, for this layout, as the caller promises.
@@ -133,22 +150,32 @@ fn is_filed(piece: NonNull<u8>, layout: Layout) -> bool {
 
 /// A piece in a file; none where that fails, which is noted.
 fn map(layout: Layout) -> Option<NonNull<[u8]>> {
-    let folder = files().folder.clone();
-    match files::map(&folder, layout.size()) {
-        Ok(mut mapping) => {
-            let start = NonNull::from(mapping.as_mut()).cast::<u8>();
-            if start.as_ptr().addr() % layout.align() != 0 {
-                return None;
-            }
+    let mut files = files();
+    match files.map(layout) {
+        Ok(mut piece) => {
+            let start = NonNull::from(piece.bytes());
+            files.pieces.insert(start.cast::<u8>().as_ptr().addr(), piece);
             FILED.fetch_add(layout.size() as u64, Ordering::Relaxed);
-            files().pieces.insert(start.as_ptr().addr(), mapping);
-            Some(NonNull::slice_from_raw_parts(start, layout.size()))
+            Some(start)
         }
         Err(error) => {
-            files()
-                .failure
-                .get_or_insert_with(|| format!("{} bytes in {}: {error}", layout.size(), folder.display()));
+            let reason = format!("{} bytes in {}: {error}", layout.size(), files.folder.display());
+            files.failure.get_or_insert(reason);
             None
         }
+    }
+}
+
+impl Files {
+    fn map(&mut self, layout: Layout) -> io::Result<Piece> {
+        // the least page that there is
+        if layout.align() > 4_096 {
+            return Err(io::Error::other("no page is aligned like that"));
+        }
+        let store = match &mut self.store {
+            Some(store) => store,
+            None => self.store.insert(Store::create(&self.folder)?),
+        };
+        store.map(layout.size())
     }
 }

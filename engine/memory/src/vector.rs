@@ -1,15 +1,12 @@
 //! A vector of state.
 
-use std::fmt;
-use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 
 use allocator_api2::vec::Vec;
-use serde::de::{DeserializeSeed, Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-use crate::StateMemory;
+use crate::{StateMemory, pieces};
 
 /// A vector of state: as [`std::vec::Vec`] in all it does.
 ///
@@ -17,9 +14,6 @@ use crate::StateMemory;
 /// runs.
 #[derive(Debug, Clone)]
 pub struct StateVec<T>(Vec<T, StateMemory>);
-
-/// Bytes of one piece, about.
-const PIECE: usize = 1 << 20;
 
 // what is written down on one machine is read on another
 #[cfg(target_endian = "big")]
@@ -58,73 +52,49 @@ impl<'a, T> IntoIterator for &'a StateVec<T> {
     }
 }
 
+impl<T: Copy> StateVec<T> {
+    /// Appends copies of elements, all at once.
+    pub fn extend_from_slice(&mut self, elements: &[T]) {
+        let Self(vector) = self;
+        vector.reserve(elements.len());
+        let length = vector.len();
+        // SAFETY: there is room for them behind what is there, which no reference reaches, and they need no drop.
+        #[expect(unsafe_code, reason = "the library's vector appends them one by one")]
+        unsafe {
+            let free = vector.as_mut_ptr().add(length);
+            free.copy_from_nonoverlapping(elements.as_ptr(), elements.len());
+            vector.set_len(length + elements.len());
+        }
+    }
+}
+
 impl<T: IntoBytes + Immutable> Serialize for StateVec<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let elements = (PIECE / size_of::<T>().max(1)).max(1);
-        serializer.collect_seq(self.0.chunks(elements).map(Piece))
+        pieces::serialize(self.0.as_slice().as_bytes(), size_of::<T>(), serializer)
     }
 }
 
-struct Piece<'a, T>(&'a [T]);
-
-impl<T: IntoBytes + Immutable> Serialize for Piece<'_, T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(self.0.as_bytes())
-    }
-}
-
-impl<'de, T: IntoBytes + FromBytes> Deserialize<'de> for StateVec<T> {
+impl<'de, T: FromBytes> Deserialize<'de> for StateVec<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(Pieces(PhantomData))
-    }
-}
-
-struct Pieces<T>(PhantomData<T>);
-
-impl<'de, T: IntoBytes + FromBytes> Visitor<'de> for Pieces<T> {
-    type Value = StateVec<T>;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("pieces of bytes")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut pieces: A) -> Result<StateVec<T>, A::Error> {
         let mut vector = StateVec::default();
-        while pieces.next_element_seed(Appended(&mut vector))?.is_some() {}
+        pieces::deserialize(deserializer, |bytes| {
+            for element in elements(bytes)? {
+                vector.push(element);
+            }
+            Ok(())
+        })?;
         Ok(vector)
     }
 }
 
-/// A piece that is read is appended to a vector.
-struct Appended<'a, T>(&'a mut StateVec<T>);
-
-impl<'de, T: IntoBytes + FromBytes> DeserializeSeed<'de> for Appended<'_, T> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_byte_buf(self)
-    }
-}
-
-impl<T: IntoBytes + FromBytes> Visitor<'_> for Appended<'_, T> {
-    type Value = ();
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "bytes of whole elements of {}", size_of::<T>())
-    }
-
-    fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<(), E> {
-        let Appended(StateVec(vector)) = self;
-        let (count, rest) = (bytes.len() / size_of::<T>().max(1), bytes.len() % size_of::<T>().max(1));
-        if rest != 0 {
-            return Err(E::invalid_length(bytes.len(), &Appended(&mut StateVec::<T>::default())));
-        }
-        let before = vector.len();
-        vector.extend(std::iter::repeat_with(T::new_zeroed).take(count));
-        match vector.get_mut(before..) {
-            Some(added) => added.as_mut_bytes().copy_from_slice(bytes),
-            None => return Err(E::custom("elements that were added are not there")),
-        }
-        Ok(())
+/// The elements of a piece.
+///
+/// # Errors
+/// The piece ends within one.
+pub fn elements<T: FromBytes>(bytes: &[u8]) -> Result<impl Iterator<Item = T>, &'static str> {
+    let chunks = bytes.chunks_exact(size_of::<T>());
+    match chunks.remainder() {
+        [] => Ok(chunks.filter_map(|bytes| T::read_from_bytes(bytes).ok())),
+        _ => Err("a piece ends within an element"),
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use backplane_stats::Moments;
 
-use crate::experiment::{ExperimentState, Row};
+use crate::experiment::{ExperimentState, Row, RowGroups};
 use crate::group::Group;
 use crate::panes::{Pane, PaneEntry};
 use crate::partial::{
@@ -41,7 +41,7 @@ impl Shard {
         };
         let definition = Arc::clone(&state.definition);
         let groups = if row.has_history() {
-            Vec::new()
+            RowGroups::new()
         } else {
             state.groups_of(row.variant, row.local)
         };

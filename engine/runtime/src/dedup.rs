@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use backplane_memory::{StateMemory, StateSet};
+use backplane_memory::StateSet;
 
 use crate::block::SharedBlock;
 use crate::pending::Pending;
@@ -141,7 +141,7 @@ impl SeenIds {
                 let until = slice.saturating_add(horizon.max(1));
                 self.generations.push_back(Generation {
                     until,
-                    ids: StateSet::with_hasher_in(PassThrough, StateMemory),
+                    ids: StateSet::default(),
                 });
                 match self.generations.make_contiguous().split_last_mut() {
                     Some(parts) => parts,

@@ -36,11 +36,19 @@ pub enum RuntimeError {
     },
     /// State has outgrown its memory, and the disk does not take it.
     #[error(
-        "the state has outgrown engine.memory and cannot be put on disk: {reason}; make room there, or raise engine.memory, and start the job \
-         again"
+        "the state has outgrown engine.memory and cannot be put on disk: {reason}; put that right, or raise engine.memory"
     )]
     Memory {
         /// Why not.
+        reason: String,
+    },
+    /// The disk has lost state.
+    #[error(
+        "the disk did not keep state that was put there because it had outgrown engine.memory: {reason}; nothing was committed with it: look at \
+         the disk, then start the job again"
+    )]
+    Lost {
+        /// What the disk said.
         reason: String,
     },
     /// The engine broke a rule of its own.
@@ -74,7 +82,7 @@ impl RuntimeError {
             Self::Connector(error) => error.fault(),
             Self::Checkpoint(error) => error.fault(),
             Self::Configuration(_) | Self::Query { .. } => Fault::User,
-            Self::State { .. } | Self::Memory { .. } => Fault::Outside,
+            Self::State { .. } | Self::Memory { .. } | Self::Lost { .. } => Fault::Outside,
             Self::Internal { .. } => Fault::Ours,
         }
     }

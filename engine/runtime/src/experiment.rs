@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use backplane_memory::StateVec;
 use hashbrown::HashMap;
+use smallvec::SmallVec;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::crossover::VariantHistory;
@@ -37,15 +38,20 @@ pub struct Row {
     pub matured: u32,
     /// Allocation epoch of the first exposure.
     pub epoch: u16,
-    /// See [`Row::has_history`].
-    pub has_history: u16,
+    /// Not 0 where the experiment holds its history.
+    pub history: u16,
 }
 
 impl Row {
     /// Whether it was seen in several variants or epochs (then the experiment holds its history).
     #[must_use]
     pub fn has_history(&self) -> bool {
-        self.has_history != 0
+        self.history != 0
+    }
+
+    /// It has one from now on.
+    pub fn keep_history(&mut self) {
+        self.history = 1;
     }
 }
 
@@ -113,6 +119,9 @@ pub struct ExperimentState {
     /// The groups that did.
     pub changed_groups: Vec<u32>,
 }
+
+/// The groups of a row: of all subjects, and of a few segments.
+pub type RowGroups = SmallVec<[u32; 4]>;
 
 /// A (row, metric slot) that changed from one contribution to another.
 #[derive(Debug, Clone, Copy)]
@@ -217,8 +226,8 @@ impl ExperimentState {
     }
 
     /// The groups of a variant that a row belongs to by its segment values: all subjects first, then each segment.
-    pub fn groups_of(&mut self, variant: u32, local: u32) -> Vec<u32> {
-        let mut groups = Vec::with_capacity(1 + self.segment_values.len());
+    pub fn groups_of(&mut self, variant: u32, local: u32) -> RowGroups {
+        let mut groups = RowGroups::new();
         groups.push(self.group(GroupKey { variant, segment: None }));
         for index in 0..self.segment_values.len() {
             let value = self
@@ -313,8 +322,16 @@ impl ExperimentState {
         }
     }
 
+    /// Whether a row has an outcome of any metric; else it contributes to none, and to no ratio.
+    fn has_outcomes(&self, local: u32) -> bool {
+        self.columns.iter().any(|column| !column.get(local).is_empty())
+    }
+
     /// Adds or takes away all metric contributions of a row in its groups.
     fn move_all_metrics(&mut self, row: &Row, delta: i64) {
+        if !self.has_outcomes(row.local) {
+            return;
+        }
         let units: Vec<Option<Unit>> = self.columns.iter().map(|column| column.unit(row.local)).collect();
         let sign = |unit: Option<Unit>| if delta > 0 { (None, unit) } else { (unit, None) };
         let pairs: Vec<PairUnit> = (0..self.definition.ratios.len())
@@ -497,6 +514,19 @@ impl ExperimentState {
             return;
         }
         self.mark(row.group, Moved::Matured);
+        for position in 0..=self.segment_groups.len() {
+            let group = group_at(&mut self.groups, &self.segment_groups, row, position);
+            if let Some(count) = group.and_then(|group| group.matured_subjects.get_mut(usize::from(class))) {
+                *count += 1;
+            }
+        }
+        if self.has_outcomes(row.local) {
+            self.mature_metrics(row, class);
+        }
+    }
+
+    /// Counts what a row contributes to the metrics of a class in the matured statistics of its groups.
+    fn mature_metrics(&mut self, row: &Row, class: u8) {
         let local = row.local;
         let of_class = |state: &Self, slot: usize| state.columns.get(slot).is_some_and(|column| column.class == class);
         let units: Vec<Option<(Fold, Unit)>> = (0..self.columns.len())
@@ -518,9 +548,6 @@ impl ExperimentState {
             let Some(group) = group_at(&mut self.groups, &self.segment_groups, row, position) else {
                 continue;
             };
-            if let Some(count) = group.matured_subjects.get_mut(usize::from(class)) {
-                *count += 1;
-            }
             for (slot, unit) in units.iter().enumerate() {
                 if let Some((fold, unit)) = unit {
                     totals_at(&mut group.matured_metrics, slot).replace(*fold, None, Some(unit));

@@ -255,11 +255,13 @@ impl Job {
                 "the state has outgrown engine.memory: what comes is kept on disk, and the job may slow down"
             );
         }
-        let Some(reason) = backplane_memory::failure() else {
-            return Ok(());
-        };
-        self.stop()?;
-        Err(RuntimeError::Memory { reason })
+        let outgrown = memory_left();
+        if outgrown.is_err()
+            && let Err(error) = self.stop()
+        {
+            tracing::warn!(%error, "no last checkpoint could be made");
+        }
+        outgrown
     }
 
     /// How far the job has come.
@@ -576,4 +578,12 @@ fn wall_clock() -> i64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}
+
+/// Whether the disk took what memory had no room for.
+fn memory_left() -> Result<(), RuntimeError> {
+    match backplane_memory::failure() {
+        Some(reason) => Err(RuntimeError::Memory { reason }),
+        None => Ok(()),
+    }
 }

@@ -11,7 +11,7 @@ use crate::names::NO_NAME;
 use crate::panes::PaneOutcome;
 use crate::plan::{Fold, Segment};
 use crate::recent::{NewRecord, RecentRecord};
-use crate::shard::{Shard, ShardContext};
+use crate::shard::{Maturing, Shard, ShardContext};
 use crate::snapshot::CLOCK_SKEW;
 use crate::subjects::NONE;
 
@@ -76,7 +76,10 @@ impl Shard {
     ) {
         let (tenant, subject) = block.subject(record);
         let slot = self.subjects.find_or_insert(record.subject_hash, tenant, subject);
-        self.remember(slice, slot, block.event_id(record), record);
+        // ids are asked for only where the last of several outcomes counts
+        let is_last_asked = matches!(context.plan.fold_of(record.name), Some((Fold::Last, _)));
+        let event_id = if is_last_asked { block.event_id(record) } else { "" };
+        self.remember(slice, slot, event_id, record);
         let Some(latest) = self.subjects.get(slot).map(|subject| subject.latest_record) else {
             return;
         };
@@ -121,7 +124,7 @@ impl Shard {
             group: NONE,
             matured: 0,
             epoch,
-            has_history: 0,
+            history: 0,
         });
         if let Some(subject) = self.subjects.get_mut(slot) {
             subject.first_row = row_id;
@@ -242,7 +245,7 @@ impl Shard {
         history.observe(epoch, new, policy);
         history.forget_before(first_kept);
         if let Some(row) = self.rows.get_mut(row_id as usize) {
-            row.has_history = 1;
+            row.keep_history();
         }
     }
 
@@ -384,7 +387,11 @@ impl Shard {
                 row.matured |= 1 << class;
             } else {
                 let boundary = context.boundaries.after(closes.saturating_sub(1));
-                self.maturity.entry(boundary).or_default().push((row_id, class));
+                let maturing = Maturing {
+                    row: row_id,
+                    class: u32::from(class),
+                };
+                self.maturity.entry(boundary).or_default().push(maturing);
             }
         }
         state.count_row(row, standing.analysed, standing.is_crossover, 1);

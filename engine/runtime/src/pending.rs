@@ -23,6 +23,8 @@ pub struct Pending {
 impl Pending {
     /// Takes some of a block's records in, in record order: those whose slices are not settled yet.
     pub fn ingest(&mut self, block: &SharedBlock, indices: impl Iterator<Item = u32>, settled: i64) {
+        // most records are of the slice of the one before
+        let mut run: Option<(i64, Vec<u32>)> = None;
         for index in indices {
             let Some(record) = block
                 .records
@@ -31,14 +33,26 @@ impl Pending {
             else {
                 continue;
             };
-            let segments = self.slices.entry(record.slice).or_default();
-            match segments.last_mut() {
-                Some(last) if Arc::ptr_eq(&last.block, block) => last.records.push(index),
-                _ => segments.push(Segment {
-                    block: Arc::clone(block),
-                    records: vec![index],
-                }),
+            match &mut run {
+                Some((slice, records)) if *slice == record.slice => records.push(index),
+                _ => {
+                    let before = run.replace((record.slice, vec![index]));
+                    self.add(block, before);
+                }
             }
+        }
+        self.add(block, run);
+    }
+
+    fn add(&mut self, block: &SharedBlock, run: Option<(i64, Vec<u32>)>) {
+        let Some((slice, records)) = run else { return };
+        let segments = self.slices.entry(slice).or_default();
+        match segments.last_mut() {
+            Some(last) if Arc::ptr_eq(&last.block, block) => last.records.extend(records),
+            _ => segments.push(Segment {
+                block: Arc::clone(block),
+                records,
+            }),
         }
     }
 

@@ -8,7 +8,8 @@ use std::collections::VecDeque;
 use backplane_memory::StateVec;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-/// Records that lie together, and are given up together; in tests so few that they are.
+/// Records that lie together, and are given up together; in tests so few that they are. State that was written down by another number cannot
+/// be read: it is part of `backplane_checkpoint::FORMAT`.
 const CHUNK: usize = if cfg!(test) { 1 << 8 } else { 1 << 14 };
 
 /// A settled exposure or outcome.
@@ -92,7 +93,7 @@ pub struct NewRecord<'a> {
     pub time: i64,
     /// See [`RecentRecord`].
     pub value: f64,
-    /// The event id.
+    /// The event id; empty where nobody will ask for it.
     pub event_id: &'a str,
     /// See [`RecentRecord`].
     pub subject: u32,
@@ -169,7 +170,7 @@ impl RecentLog {
         record.time.cmp(&before.time).then_with(by_id).is_gt()
     }
 
-    /// The event id of the record of a reference; an empty one of a record that is forgotten.
+    /// The event id of the record of a reference; an empty one of a record that is forgotten, or was remembered without it.
     #[must_use]
     pub fn event_id(&self, reference: u64) -> &[u8] {
         let found = self.find(reference);

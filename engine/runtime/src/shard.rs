@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use backplane_memory::StateVec;
+use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::assigned::AssignedSubjects;
 use crate::block::{RecordMeta, SharedBlock};
@@ -40,6 +41,14 @@ pub struct Settled {
     pub evaluations: Vec<ShardEvaluation>,
 }
 
+/// A row and one of its attribution classes.
+#[derive(Debug, Clone, Copy, IntoBytes, FromBytes, Immutable)]
+#[repr(C)]
+pub(crate) struct Maturing {
+    pub row: u32,
+    pub class: u32,
+}
+
 /// Counts of what a shard has seen.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ShardCounts {
@@ -66,8 +75,8 @@ pub struct Shard {
     pub(crate) next_window: Vec<i64>,
     /// By window kind: the windows that may count anybody.
     pub(crate) occupied: Vec<IndexRuns>,
-    /// By boundary: (row, attribution class) whose window closes by then.
-    pub(crate) maturity: BTreeMap<i64, Vec<(u32, u8)>>,
+    /// By boundary: whose attribution window closes by then.
+    pub(crate) maturity: BTreeMap<i64, StateVec<Maturing>>,
     assigned: AssignedSubjects,
     /// Texts of segment values.
     pub(crate) segment_values: Names,
@@ -194,7 +203,7 @@ impl Shard {
         let maturity: usize = self
             .maturity
             .values()
-            .map(|rows| rows.capacity() * size_of::<(u32, u8)>())
+            .map(|rows| rows.capacity() * size_of::<Maturing>())
             .sum();
         self.subjects.memory()
             + self.rows.capacity() * size_of::<Row>()
@@ -276,8 +285,9 @@ impl Shard {
             if *entry.key() > boundary {
                 break;
             }
-            for (row_id, class) in entry.remove() {
-                let Some(row) = self.rows.get_mut(row_id as usize) else {
+            for maturing in &entry.remove() {
+                let class = maturing.class as u8;
+                let Some(row) = self.rows.get_mut(maturing.row as usize) else {
                     continue;
                 };
                 let Some(Some(state)) = self.experiments.get_mut(row.experiment as usize) else {

@@ -279,6 +279,9 @@ impl Checkpoints {
     /// Writes an epoch down and decides it. This is the one deciding act of a job: where a Kafka transaction is to decide, it takes the place
     /// of the second call.
     pub(super) fn decide(&self, manifest: &Manifest) -> Result<(), RuntimeError> {
+        backplane_memory::check().map_err(|error| RuntimeError::Lost {
+            reason: error.to_string(),
+        })?;
         let record = EpochRecord {
             epoch: manifest.epoch,
             writer: manifest.writer,

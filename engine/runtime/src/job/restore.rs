@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use backplane_checkpoint::{CheckpointError, CheckpointStore, Manifest, PartRef};
 use rayon::prelude::*;
 
-use super::Job;
 use super::state::Head;
+use super::{Job, memory_left};
 use crate::block::SharedBlock;
 use crate::dedup::SeenIds;
 use crate::epochs::{Checkpoints, Epochs, JournalEntry, Recovery, WholeColumns};
@@ -17,6 +17,9 @@ use crate::plan::SHARDS;
 use crate::shard::Shard;
 use crate::state::Reader;
 use crate::state::blocks::{SavedBlock, SavedColumns};
+
+/// No round brings so many; damage could claim more than there is memory for, before its checksum is known.
+const NEW_EXPERIMENTS: usize = 1 << 22;
 
 /// What the journal says while it is run through.
 #[derive(Default)]
@@ -58,6 +61,7 @@ impl Job {
             read_part(store, part, |input| {
                 while !input.is_at_end()? {
                     self.replay(input.read()?, &mut replay)?;
+                    memory_left()?;
                 }
                 Ok(())
             })?;
@@ -102,7 +106,7 @@ impl Job {
         let read = |((part, shard), seen): ((&PartRef, &mut Shard), &mut SeenIds)| {
             (*shard, *seen) = read_part(store, part, |input| Ok((input.read()?, input.read()?)))?;
             shard.rebuild(definitions);
-            Ok(())
+            memory_left()
         };
         let read: Result<(), RuntimeError> = self
             .pool
@@ -157,6 +161,12 @@ impl Job {
                     .flat_map(|block| &block.records)
                     .map(|record| record.experiment);
                 if let Some(last) = experiments.filter(|experiment| *experiment != NO_NAME).max() {
+                    if last as usize >= self.definitions.len() + NEW_EXPERIMENTS {
+                        return Err(RuntimeError::state(
+                            "read",
+                            "its records name an experiment that nothing brought",
+                        ));
+                    }
                     self.define_experiments(last as usize + 1);
                 }
                 self.waiting.extend(blocks.iter().cloned());

@@ -136,7 +136,7 @@ impl Job {
         let written: Result<(), RuntimeError> = self.pool.install(|| {
             let states = shards.par_iter().zip(seen).zip(of_shards);
             let write = |((shard, seen), part): ((&Shard, &SeenIds), &mut PartWriter)| {
-                // state is written number by number
+                // what is small is written number by number
                 let mut part = BufWriter::with_capacity(1 << 16, part);
                 state::write(shard, &mut part)?;
                 state::write(seen, &mut part)?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array as _, ArrayRef, StringArray};
+use arrow::array::{Array as _, ArrayRef, AsArray as _, StringArray};
 use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
@@ -13,6 +13,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::bytes;
 use crate::block::{Block, EventColumns, LateRecord, RecordMeta, SharedBlock, matters_to_subjects};
 use crate::error::RuntimeError;
+
+/// What the shards of ids read of an event besides its [`RecordMeta`].
+const EVENT_ID: &str = "event_id";
+/// What the shards of subjects read.
+const KEYS: [&str; 3] = [EVENT_ID, "subject_id", "tenant_id"];
+/// What they read besides where results are divided by segments.
+const SEGMENTS: [&str; 2] = ["subject_type", "attributes"];
 
 /// How much of a block's columns is written down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,51 +33,12 @@ pub enum Extent {
     },
 }
 
-/// Texts that shards read of an event besides its [`RecordMeta`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-enum Text {
-    EventId,
-    SubjectId,
-    TenantId,
-    SubjectType,
-    Attributes,
-}
-
-impl Text {
-    const ALL: [Text; 5] = [
-        Text::EventId,
-        Text::SubjectId,
-        Text::TenantId,
-        Text::SubjectType,
-        Text::Attributes,
-    ];
-
-    fn column(self) -> &'static str {
+impl Extent {
+    fn needs(self, event_type: EventType, column: &str) -> bool {
         match self {
-            Text::EventId => "event_id",
-            Text::SubjectId => "subject_id",
-            Text::TenantId => "tenant_id",
-            Text::SubjectType => "subject_type",
-            Text::Attributes => "attributes",
-        }
-    }
-
-    fn of(self, columns: &EventColumns) -> Option<&StringArray> {
-        match self {
-            Text::EventId => Some(&columns.event_id),
-            Text::SubjectId => columns.subject_id.as_ref(),
-            Text::TenantId => columns.tenant_id.as_ref(),
-            Text::SubjectType => columns.subject_type.as_ref(),
-            Text::Attributes => columns.attributes.as_ref(),
-        }
-    }
-
-    /// Whether the shards need it of events of a type.
-    fn is_needed(self, event_type: EventType, segments: bool) -> bool {
-        match self {
-            Text::EventId => true,
-            Text::SubjectId | Text::TenantId => matters_to_subjects(event_type),
-            Text::SubjectType | Text::Attributes => segments && matters_to_subjects(event_type),
+            Extent::Whole => true,
+            Extent::Keys { .. } if !matters_to_subjects(event_type) => column == EVENT_ID,
+            Extent::Keys { segments } => KEYS.contains(&column) || (segments && SEGMENTS.contains(&column)),
         }
     }
 }
@@ -84,7 +52,7 @@ enum SavedBatch {
     /// All columns, as a stream of Arrow IPC.
     Whole(#[serde(with = "super::bytes")] Vec<u8>),
     /// Some texts, as their buffers are: they are written for every event.
-    Texts(Vec<(Text, SavedText)>),
+    Texts(Vec<(String, SavedText)>),
 }
 
 impl SavedColumns {
@@ -100,9 +68,14 @@ impl SavedColumns {
             };
             let saved = match extent {
                 Extent::Whole => SavedBatch::Whole(written(&of_type.batch)?),
-                Extent::Keys { segments } => {
-                    let needed = Text::ALL.iter().filter(|text| text.is_needed(*event_type, segments));
-                    let texts = needed.filter_map(|text| Some((*text, SavedText::of(text.of(of_type)?))));
+                Extent::Keys { .. } => {
+                    let (schema, arrays) = (of_type.batch.schema(), of_type.batch.columns());
+                    let named = schema.fields().iter().map(|field| field.name()).zip(arrays);
+                    let needed = named.filter(|(name, _)| extent.needs(*event_type, name));
+                    let texts = needed.filter_map(|(name, array)| {
+                        let texts = array.as_string_opt()?;
+                        Some((name.clone(), SavedText::of(texts)))
+                    });
                     SavedBatch::Texts(texts.collect())
                 }
             };
@@ -120,7 +93,7 @@ impl SavedColumns {
                 SavedBatch::Texts(texts) => {
                     let restored = texts
                         .iter()
-                        .map(|(text, saved)| Ok((text.column(), Arc::new(saved.restore()?) as ArrayRef)));
+                        .map(|(name, saved)| Ok((name, Arc::new(saved.restore()?) as ArrayRef)));
                     let restored: Result<Vec<_>, RuntimeError> = restored.collect();
                     RecordBatch::try_from_iter(restored?).map_err(unreadable)?
                 }
@@ -178,20 +151,25 @@ impl<'de> Deserialize<'de> for Bytes {
 
 impl SavedText {
     fn of(texts: &StringArray) -> Self {
+        let offsets = texts.offsets();
+        // a part of an array has the values of all of it
+        let first = offsets.first().map_or(0, |offset| *offset as usize);
+        let last = offsets.last().map_or(0, |offset| *offset as usize);
         SavedText {
-            offsets: Bytes(texts.offsets().inner().inner().clone()),
-            values: Bytes(texts.values().clone()),
+            offsets: Bytes(offsets.inner().inner().clone()),
+            values: Bytes(texts.values().slice_with_length(first, last - first)),
             present: texts.nulls().map(|nulls| Bytes(nulls.inner().sliced())),
         }
     }
 
     fn restore(&self) -> Result<StringArray, RuntimeError> {
         let (offsets, rest) = self.offsets.0.as_chunks();
-        let offsets: Vec<i32> = offsets.iter().map(|bytes| i32::from_le_bytes(*bytes)).collect();
-        let ascend = offsets.first().is_some_and(|first| *first >= 0) && offsets.is_sorted();
-        if !ascend || !rest.is_empty() {
+        let mut offsets: Vec<i32> = offsets.iter().map(|bytes| i32::from_le_bytes(*bytes)).collect();
+        let first = offsets.first().copied().filter(|first| *first >= 0);
+        let Some(first) = first.filter(|_| rest.is_empty() && offsets.is_sorted()) else {
             return Err(unreadable("texts of a block have no ends"));
-        }
+        };
+        offsets.iter_mut().for_each(|offset| *offset -= first);
         let count = offsets.len() - 1;
         let nulls = match &self.present {
             None => None,
@@ -273,6 +251,8 @@ mod tests {
         let none = StringArray::from(Vec::<&str>::new());
         for texts in [some.slice(1, 4), some, all.slice(1, 2), all, none] {
             let bytes = postcard::to_stdvec(&SavedText::of(&texts)).unwrap();
+            let values: usize = texts.iter().flatten().map(str::len).sum();
+            assert!(bytes.len() < values + 4 * (texts.len() + 1) + 12, "{bytes:?}");
             let saved: SavedText = postcard::from_bytes(&bytes).unwrap();
             assert_eq!(saved.restore().unwrap(), texts);
         }

@@ -2,7 +2,7 @@
 //!
 //! Everything is written as it is in memory, in the order in which it is held, so that a job that was read back goes on as if nothing had
 //! happened, to the last bit. Indexes are built anew, and what the configuration says is given anew. The format is postcard's
-//! (<https://postcard.jamesmunns.com>), whose bytes do not depend on the machine.
+//! (<https://postcard.jamesmunns.com>), and columns are the bytes of a little-endian machine.
 
 pub(crate) mod blocks;
 pub(crate) mod bytes;

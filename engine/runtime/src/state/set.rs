@@ -2,20 +2,34 @@
 
 use std::hash::BuildHasher;
 
-use backplane_memory::{StateMemory, StateSet, StateVec};
-use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+use backplane_memory::{StateSet, StateVec, elements, pieces};
+use serde::ser::SerializeSeq as _;
+use serde::{Deserializer, Serializer};
+use zerocopy::IntoBytes as _;
 
 pub(crate) fn serialize<S: Serializer, H>(set: &StateSet<u128, H>, serializer: S) -> Result<S::Ok, S::Error> {
-    let mut hashes = StateVec::default();
-    hashes.extend(set.iter().copied());
-    hashes.serialize(serializer)
+    // there are many of them, and no memory for all of them twice
+    let length = pieces::length(size_of::<u128>()) / size_of::<u128>();
+    let mut sequence = serializer.serialize_seq(Some(set.len().div_ceil(length)))?;
+    let mut hashes = set.iter().copied();
+    let mut piece = StateVec::<u128>::default();
+    loop {
+        piece.clear();
+        piece.extend(hashes.by_ref().take(length));
+        if piece.is_empty() {
+            return sequence.end();
+        }
+        sequence.serialize_element(&pieces::Piece(piece.as_slice().as_bytes()))?;
+    }
 }
 
 pub(crate) fn deserialize<'de, D: Deserializer<'de>, H: BuildHasher + Default>(
     deserializer: D,
 ) -> Result<StateSet<u128, H>, D::Error> {
-    let hashes = StateVec::<u128>::deserialize(deserializer)?;
-    let mut set = StateSet::with_capacity_and_hasher_in(hashes.len(), H::default(), StateMemory);
-    set.extend(hashes.iter().copied());
+    let mut set = StateSet::default();
+    pieces::deserialize(deserializer, |piece| {
+        set.extend(elements::<u128>(piece)?);
+        Ok(())
+    })?;
     Ok(set)
 }
