@@ -11,4 +11,5 @@ cargo bench --workspace --bench decode
 cargo bench --workspace --bench evaluation
 cargo bench --workspace --bench checkpoint
 "$python" benches/checkpoint_cost.py "$target/release/backplane"
+"$python" benches/spill.py "$target/release/backplane"
 cargo bench --workspace --bench calibration

@@ -28,7 +28,7 @@ pub(crate) fn hash_of(bytes: &[u8]) -> String {
 pub struct PartWriter {
     store: Arc<CheckpointStore>,
     path: String,
-    /// What was not handed over yet.
+    /// What was not handed over yet, nor hashed.
     buffer: Vec<u8>,
     /// Where longer pieces go, bit by bit.
     upload: Option<BufWriter>,
@@ -69,6 +69,7 @@ impl PartWriter {
             }
             self.store.make_durable(&self.path)?;
         } else {
+            self.hash.update(&self.buffer);
             self.store.put(&self.path, std::mem::take(&mut self.buffer))?;
         }
         Ok(PartRef {
@@ -79,6 +80,7 @@ impl PartWriter {
     }
 
     fn hand_over(&mut self) -> io::Result<()> {
+        self.hash.update(&self.buffer);
         let chunk = Bytes::from(std::mem::replace(&mut self.buffer, Vec::with_capacity(CHUNK)));
         let upload = self.upload.get_or_insert_with(|| self.store.upload(&self.path));
         let written = self.store.wait_for(upload.put(chunk))?;
@@ -88,7 +90,6 @@ impl PartWriter {
 
 impl Write for PartWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.hash.update(bytes);
         self.bytes += bytes.len() as u64;
         self.buffer.extend_from_slice(bytes);
         let most = if self.upload.is_some() { CHUNK } else { IN_ONE };
