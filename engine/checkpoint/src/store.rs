@@ -481,6 +481,15 @@ impl CheckpointStore {
         self.read_json(layout::OWNER)
     }
 
+    /// Why a write of the instance that holds the job failed: an owner that is gone has gone with everything else.
+    #[must_use]
+    pub fn why(&self, error: CheckpointError) -> CheckpointError {
+        match self.owner() {
+            Ok(None) => CheckpointError::Removed,
+            _ => error,
+        }
+    }
+
     pub(crate) fn write_owner(&self, owner: &crate::Owner) -> Result<(), CheckpointError> {
         self.put_lightly(layout::OWNER, Self::to_json(owner)?)
     }

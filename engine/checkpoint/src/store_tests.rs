@@ -225,6 +225,19 @@ fn whatever_call_fails_decided_epochs_are_whole_and_none_is_decided_twice() {
 }
 
 #[test]
+fn a_write_that_fails_where_the_checkpoints_were_removed_says_that_they_were() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = local(&dir, "job");
+    let lease = Lease::take(&store, Writer::new()).unwrap();
+    hold_still(&lease, true);
+    let full = || CheckpointError::storage("writing", "no space left on device");
+    assert!(matches!(store.why(full()), CheckpointError::Storage { .. }));
+    std::fs::remove_dir_all(store.folder().unwrap()).unwrap();
+    let error = store.make_durable("state/part").unwrap_err();
+    assert!(matches!(store.why(error), CheckpointError::Removed));
+}
+
+#[test]
 fn a_second_instance_is_refused_while_the_first_lives_and_takes_over_when_it_is_silent() {
     let dir = tempfile::tempdir().unwrap();
     let folder = || local(&dir, "job");

@@ -95,6 +95,13 @@ impl Committer {
         }
     }
 
+    fn why(&self, error: RuntimeError) -> RuntimeError {
+        match (error, &self.storage) {
+            (RuntimeError::Checkpoint(error), Some(storage)) => storage.checkpoints.store.why(error).into(),
+            (error, _) => error,
+        }
+    }
+
     fn commit(&mut self, work: Work) -> Result<Epoch, RuntimeError> {
         let Barrier { epoch, head, prepared } = work.barrier;
         let effects = self.effects(epoch, prepared)?;
@@ -109,7 +116,7 @@ impl Committer {
                 if !may_be_decided {
                     self.discard(epoch, &effects, 0);
                 }
-                return Err(error);
+                return Err(self.why(error));
             }
         }
         for (index, (sink, effect)) in self.sinks.iter().zip(&effects).enumerate() {
