@@ -2,7 +2,7 @@
 //!
 //! State and blocks are made by some threads and taken apart by others, which the system's allocator is slow at. mimalloc is not, but it gives
 //! memory that was not used for a while back to the system, which clears each page of it when it is wanted again: in a job with checkpoints, whose
-//! journal holds blocks for some rounds, that was 4 % of all CPU time. What is free is kept for the next block.
+//! journal holds blocks for some rounds, that was 4 % of all CPU time (`benches/README.md`). What is free is kept for the next block.
 #![allow(unsafe_code, reason = "the allocator has no safe call for its options")]
 
 use libmimalloc_sys::{mi_option_set, mi_option_t};

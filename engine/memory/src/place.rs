@@ -13,7 +13,7 @@ use allocator_api2::alloc::{AllocError, Allocator, Global};
 
 use crate::files::{Piece, Store};
 
-/// Smaller pieces stay on the heap: a system maps some ten thousands of files for a process, not millions.
+/// Smaller pieces stay on the heap: a system maps some ten thousands of pieces for a process, not millions.
 pub const LEAST_PIECE: usize = 64 << 10;
 
 /// How much of the heap state may take.
@@ -106,13 +106,7 @@ unsafe impl Allocator for StateMemory {
     }
 
     unsafe fn deallocate(&self, piece: NonNull<u8>, layout: Layout) {
-        if is_filed(piece, layout) {
-            let mut files = files();
-            if let (Some(piece), Some(store)) = (files.pieces.remove(&piece.as_ptr().addr()), &files.store) {
-                store.give_back(piece);
-            }
-            FILED.fetch_sub(layout.size() as u64, Ordering::Relaxed);
-        } else {
+        if !unmap(piece, layout) {
             HEAP.fetch_sub(layout.size() as u64, Ordering::Relaxed);
             // SAFETY: it is no mapping, so `Global` has given it, for this layout, as the caller promises.
             unsafe { Global.deallocate(piece, layout) }
@@ -142,10 +136,28 @@ fn has_room_for(bytes: usize) -> bool {
     HEAP.load(Ordering::Relaxed).saturating_add(bytes as u64) <= limit
 }
 
+fn may_be_filed(layout: Layout) -> bool {
+    layout.size() >= LEAST_PIECE && FILED.load(Ordering::Relaxed) > 0
+}
+
 fn is_filed(piece: NonNull<u8>, layout: Layout) -> bool {
-    layout.size() >= LEAST_PIECE
-        && FILED.load(Ordering::Relaxed) > 0
-        && files().pieces.contains_key(&piece.as_ptr().addr())
+    may_be_filed(layout) && files().pieces.contains_key(&piece.as_ptr().addr())
+}
+
+/// Gives a piece back to its file, if it is in one.
+fn unmap(piece: NonNull<u8>, layout: Layout) -> bool {
+    if !may_be_filed(layout) {
+        return false;
+    }
+    let mut files = files();
+    let Some(mapped) = files.pieces.remove(&piece.as_ptr().addr()) else {
+        return false;
+    };
+    if let Some(store) = &files.store {
+        store.give_back(mapped);
+    }
+    FILED.fetch_sub(layout.size() as u64, Ordering::Relaxed);
+    true
 }
 
 /// A piece in a file; none where that fails, which is noted.

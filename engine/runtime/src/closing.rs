@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use backplane_stats::Moments;
 
-use crate::experiment::{ExperimentState, Row, RowGroups};
+use crate::experiment::{ExperimentState, RowGroups};
 use crate::group::Group;
 use crate::panes::{Pane, PaneEntry};
 use crate::partial::{
@@ -13,6 +13,7 @@ use crate::partial::{
 };
 use crate::plan::WindowPlan;
 use crate::risk::WindowCounter;
+use crate::row::Row;
 use crate::shard::{Shard, ShardContext};
 use crate::subjects::NONE;
 use crate::totals::{PairTotals, PairUnit, Totals, Unit};

@@ -6,54 +6,15 @@ use std::sync::Arc;
 use backplane_memory::StateVec;
 use hashbrown::HashMap;
 use smallvec::SmallVec;
-use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::crossover::VariantHistory;
 use crate::group::{Group, GroupKey};
 use crate::plan::{Caps, ExperimentDefinition, Fold, Plan};
 use crate::recent::{RecentLog, RecentRecord};
+use crate::row::Row;
 use crate::snapshot::{AssignedCounts, Moved, RecordTally};
 use crate::subjects::NONE;
 use crate::totals::{Accumulator, PairTotals, PairUnit, Totals, Unit, absent_value};
-
-/// One (experiment, subject).
-#[derive(Debug, Clone, Copy, IntoBytes, FromBytes, Immutable)]
-#[repr(C)]
-pub struct Row {
-    /// Event time of the first exposure, microseconds.
-    pub first_time: i64,
-    /// The subject's slot.
-    pub subject: u32,
-    /// The experiment's id.
-    pub experiment: u32,
-    /// The subject's next row; [`NONE`] at the end.
-    pub next: u32,
-    /// Place in the experiment's columns.
-    pub local: u32,
-    /// Variant of the first exposure.
-    pub variant: u32,
-    /// The group (of all subjects of the analysed variant) it counts in; [`NONE`] where it is left out.
-    pub group: u32,
-    /// By attribution class: whether its attribution window has closed.
-    pub matured: u32,
-    /// Allocation epoch of the first exposure.
-    pub epoch: u16,
-    /// Not 0 where the experiment holds its history.
-    pub history: u16,
-}
-
-impl Row {
-    /// Whether it was seen in several variants or epochs (then the experiment holds its history).
-    #[must_use]
-    pub fn has_history(&self) -> bool {
-        self.history != 0
-    }
-
-    /// It has one from now on.
-    pub fn keep_history(&mut self) {
-        self.history = 1;
-    }
-}
 
 /// The accumulators of one metric, by row.
 #[derive(Debug, serde::Serialize, serde::Deserialize)]

@@ -6,11 +6,11 @@ use backplane_events::{EventType, json_member};
 
 use crate::block::{EventColumns, RecordMeta, SharedBlock, text_at};
 use crate::crossover::{SeenExposure, Standing, VariantHistory};
-use crate::experiment::Row;
 use crate::names::NO_NAME;
 use crate::panes::PaneOutcome;
 use crate::plan::{Fold, Segment};
 use crate::recent::{NewRecord, RecentRecord};
+use crate::row::Row;
 use crate::shard::{Maturing, Shard, ShardContext};
 use crate::snapshot::CLOCK_SKEW;
 use crate::subjects::NONE;

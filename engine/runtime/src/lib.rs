@@ -33,6 +33,7 @@ mod progress;
 mod recent;
 mod records_out;
 mod risk;
+mod row;
 pub mod shard;
 pub mod snapshot;
 mod stamp;

@@ -8,7 +8,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::assigned::AssignedSubjects;
 use crate::block::{RecordMeta, SharedBlock};
-use crate::experiment::{ExperimentState, Row};
+use crate::experiment::ExperimentState;
 use crate::names::{NO_NAME, Names};
 use crate::panes::OpenWindows;
 use crate::partial::{ClosedWindow, Partials};
@@ -16,6 +16,7 @@ use crate::pending::{Pending, Segment};
 use crate::plan::{Boundaries, ExperimentDefinition, Plan};
 use crate::recent::{RecentLog, RecentRecord};
 use crate::risk::IndexRuns;
+use crate::row::Row;
 use crate::snapshot::ShardEvaluation;
 use crate::subjects::{NONE, SubjectTable};
 

@@ -17,7 +17,7 @@ pub struct Subject {
     key_length: u32,
     /// Length of the tenant within the key.
     tenant_length: u32,
-    /// The first of its rows, linked through [`crate::experiment::Row::next`]; [`NONE`] if it is exposed nowhere.
+    /// The first of its rows, linked through [`crate::row::Row::next`]; [`NONE`] if it is exposed nowhere.
     pub first_row: u32,
     is_kept: u32,
 }

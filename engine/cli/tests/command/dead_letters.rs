@@ -57,6 +57,10 @@ fn repaired(minutes: &[u32]) -> Vec<u8> {
     lines(minutes.iter().map(|minute| exposure(*minute)))
 }
 
+fn assert_begins(run: &Run, told: &str) {
+    assert!(run.errors.starts_with(told), "{}", run.errors);
+}
+
 /// All that the lake has of events and results, without what tells when it was written.
 fn contents(sandbox: &Sandbox) -> Vec<String> {
     let counts = "select window_name, window_start, window_end, is_final, variant, subjects from assignment_counts order by 1, 2, 3, 4, 5, 6";
@@ -134,12 +138,9 @@ fn letters_are_counted_by_reason_and_source_the_newest_last() {
         "{}",
         run.output
     );
-    assert!(
-        run.errors.starts_with(
-            "passed over in dead-letters.ndjson: 1 line that no job has written there, the first is line 8: "
-        ),
-        "{}",
-        run.errors
+    assert_begins(
+        &run,
+        "passed over in dead-letters.ndjson: 1 line that no job has written there, the first is line 8: ",
     );
 }
 
@@ -221,11 +222,9 @@ fn records_that_were_put_right_go_in_once_as_if_they_had_come_in_time() {
     fs::write(sandbox.path("repaired.ndjson"), &records).unwrap();
     let run = replay(&sandbox, &["--records", "repaired.ndjson", "--strict"]);
     assert_eq!(run.status, 0, "{}", run.errors);
-    assert!(
-        run.errors
-            .starts_with("tried again: 3 records of repaired.ndjson, all could be read\ndone: 3 records in "),
-        "{}",
-        run.errors
+    assert_begins(
+        &run,
+        "tried again: 3 records of repaired.ndjson, all could be read\ndone: 3 records in ",
     );
     assert!(run.errors.contains(" 0 too late"), "{}", run.errors);
     assert!(!run.errors.contains("could not be read"), "{}", run.errors);
@@ -233,12 +232,9 @@ fn records_that_were_put_right_go_in_once_as_if_they_had_come_in_time() {
     for _ in 0..2 {
         let run = replay(&sandbox, &["--records", "repaired.ndjson"]);
         assert_eq!(run.status, 0, "{}", run.errors);
-        assert!(
-            run.errors.starts_with(
-                "tried again: nothing, repaired.ndjson has no records that were not tried before\nnothing new: "
-            ),
-            "{}",
-            run.errors
+        assert_begins(
+            &run,
+            "tried again: nothing, repaired.ndjson has no records that were not tried before\nnothing new: ",
         );
     }
     assert_eq!(contents(&sandbox), visible);
@@ -248,12 +244,7 @@ fn records_that_were_put_right_go_in_once_as_if_they_had_come_in_time() {
     fs::write(sandbox.path("repaired.ndjson"), &records).unwrap();
     let run = replay(&sandbox, &["--records", "repaired.ndjson", "--strict"]);
     assert_eq!(run.status, 3, "{}", run.errors);
-    assert!(
-        run.errors
-            .starts_with("tried again: 3 records of repaired.ndjson, 1 could not be read\n"),
-        "{}",
-        run.errors
-    );
+    assert_begins(&run, "tried again: 3 records of repaired.ndjson, 1 could not be read\n");
     let run = sandbox.run(&["dead-letters", "show", "job.yaml", "--limit", "1"]);
     assert!(
         run.output.contains("repaired.ndjson:6, source dead-letters"),
@@ -266,7 +257,7 @@ fn records_that_were_put_right_go_in_once_as_if_they_had_come_in_time() {
     assert_eq!(run.status, 0, "{}", run.errors);
     assert_eq!(contents(&sandbox), expected);
     let run = sandbox.run(&["run", "job.yaml"]);
-    assert!(run.errors.starts_with("nothing new"), "{}", run.errors);
+    assert_begins(&run, "nothing new");
     assert_eq!(contents(&sandbox), expected);
 }
 
@@ -276,11 +267,9 @@ fn what_fails_again_is_a_new_letter_and_is_tried_the_next_time() {
     let visible = contents(&sandbox);
     let run = replay(&sandbox, &["--strict"]);
     assert_eq!(run.status, 3, "{}", run.errors);
-    assert!(
-        run.errors
-            .starts_with("tried again: 6 records of dead-letters.ndjson, 6 could not be read\n"),
-        "{}",
-        run.errors
+    assert_begins(
+        &run,
+        "tried again: 6 records of dead-letters.ndjson, 6 could not be read\n",
     );
     assert_eq!(letters(&sandbox), 12);
     let raw = sandbox.run_bytes(&["dead-letters", "show", "job.yaml", "--raw", "--source", "dead-letters"]);
@@ -295,7 +284,7 @@ fn what_fails_again_is_a_new_letter_and_is_tried_the_next_time() {
 
     let run = sandbox.run(&["run", "job.yaml", "--strict"]);
     assert_eq!(run.status, 0, "{}", run.errors);
-    assert!(run.errors.starts_with("nothing new"), "{}", run.errors);
+    assert_begins(&run, "nothing new");
     assert_eq!(letters(&sandbox), 12);
 
     // the job goes on, also with what is new in its own files, and only the newer letters are tried
@@ -306,11 +295,9 @@ fn what_fails_again_is_a_new_letter_and_is_tried_the_next_time() {
     file.write_all(&lines((120..130).map(exposure))).unwrap();
     let run = replay(&sandbox, &[]);
     assert_eq!(run.status, 0, "{}", run.errors);
-    assert!(
-        run.errors
-            .starts_with("tried again: 6 records of dead-letters.ndjson, 6 could not be read\ndone: 10 records in "),
-        "{}",
-        run.errors
+    assert_begins(
+        &run,
+        "tried again: 6 records of dead-letters.ndjson, 6 could not be read\ndone: 10 records in ",
     );
     assert_eq!(letters(&sandbox), 18);
     assert_eq!(
@@ -391,7 +378,7 @@ fn a_job_that_goes_back_gives_the_records_up_and_takes_them_in_again() {
     assert_eq!(run.status, 0, "{}", run.errors);
     assert_eq!((contents(&sandbox), letters(&sandbox)), (before, 6));
     let run = replay(&sandbox, &["--strict"]);
-    assert!(run.errors.starts_with("tried again: 6 records"), "{}", run.errors);
+    assert_begins(&run, "tried again: 6 records");
     assert_eq!(replay(&sandbox, &["--records", "repaired.ndjson"]).status, 0);
     assert_eq!((contents(&sandbox), letters(&sandbox)), (expected, 12));
 }
@@ -473,7 +460,7 @@ fn a_job_without_dead_letters_says_so() {
     assert_eq!(sandbox.run(&["run", "job.yaml"]).status, 0);
     let run = replay(&sandbox, &[]);
     assert_eq!(run.status, 0, "{}", run.errors);
-    assert!(run.errors.starts_with("tried again: nothing, "), "{}", run.errors);
+    assert_begins(&run, "tried again: nothing, ");
 
     let device = ["--set", "engine.deadLetter.options.path=/dev/null"];
     let run = sandbox.run(&[&["dead-letters", "list", "job.yaml"], &device[..]].concat());

@@ -33,13 +33,11 @@ pub enum Extent {
     },
 }
 
-impl Extent {
-    fn needs(self, event_type: EventType, column: &str) -> bool {
-        match self {
-            Extent::Whole => true,
-            Extent::Keys { .. } if !matters_to_subjects(event_type) => column == EVENT_ID,
-            Extent::Keys { segments } => KEYS.contains(&column) || (segments && SEGMENTS.contains(&column)),
-        }
+/// Whether the shards need a column of events of a type.
+fn is_needed(event_type: EventType, column: &str, segments: bool) -> bool {
+    match matters_to_subjects(event_type) {
+        true => KEYS.contains(&column) || (segments && SEGMENTS.contains(&column)),
+        false => column == EVENT_ID,
     }
 }
 
@@ -68,10 +66,10 @@ impl SavedColumns {
             };
             let saved = match extent {
                 Extent::Whole => SavedBatch::Whole(written(&of_type.batch)?),
-                Extent::Keys { .. } => {
+                Extent::Keys { segments } => {
                     let (schema, arrays) = (of_type.batch.schema(), of_type.batch.columns());
                     let named = schema.fields().iter().map(|field| field.name()).zip(arrays);
-                    let needed = named.filter(|(name, _)| extent.needs(*event_type, name));
+                    let needed = named.filter(|(name, _)| is_needed(*event_type, name, segments));
                     let texts = needed.filter_map(|(name, array)| {
                         let texts = array.as_string_opt()?;
                         Some((name.clone(), SavedText::of(texts)))
