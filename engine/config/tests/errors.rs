@@ -179,7 +179,6 @@ engine:
     job.yaml:27:51: error: engine.sinks[3].options.path: this place is that of engine.sinks[1] already; use another one
     job.yaml:27:63: error: engine.sinks[3].options.append: unknown key "append"; known here: path
     job.yaml:28:22: error: engine.checkpoint.url: a file URL needs three slashes and an absolute path: file:///path
-    job.yaml:29:3: warning: engine.memory: is checked, but has no effect in this version
     job.yaml:29:11: error: engine.memory: a size such as 64MiB, 4GiB or 10MB is expected; a number needs its unit, not "4096"
     job.yaml:30:3: warning: engine.server: is checked, but has no effect in this version
     job.yaml:30:19: error: engine.server.http: an address and port such as 127.0.0.1:8080 is expected, not "8080"
@@ -233,7 +232,6 @@ fn a_missing_variable_is_an_error_that_names_it_once() {
     let text = "engine: { parallelism: '${CORES}', job: '${JOB:-j}', memory: '${MEMORY:-64}' }\n";
     assert_snapshot!(findings(text), @r#"
     job.yaml:1:24: error: engine.parallelism: the environment variable CORES is not set; set it, or give a default: ${CORES:-...}
-    job.yaml:1:54: warning: engine.memory: is checked, but has no effect in this version
     job.yaml:1:62: error: engine.memory: a size such as 64MiB, 4GiB or 10MB is expected; a number needs its unit, not "${MEMORY:-64}"
     "#);
 }
