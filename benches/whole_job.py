@@ -67,7 +67,7 @@ def command(backplane: Path, events: Path, folder: Path, with_events: bool, more
     work = folder / "job"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
-    take = "events, results, late" if with_events else "results, late"
+    take = "events, results, signals" if with_events else "results, signals"
     sets = {
         "engine.sources": f"[{{ type: file, options: {{ paths: '{events}' }} }}]",
         "engine.sinks": f"[{{ type: lake, options: {{ url: '{work / 'lake'}' }}, take: [{take}] }}]",

@@ -7,7 +7,7 @@ use arrow::compute::take_record_batch;
 use arrow::datatypes::{DataType, TimestampMicrosecondType};
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
-use backplane_events::Table;
+use backplane_events::{EventType, Table};
 use chrono::{Days, NaiveDate};
 use deltalake_core::kernel::{DataType as DeltaType, StructField};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
@@ -145,10 +145,14 @@ pub(crate) fn writer_properties(table: Table) -> WriterProperties {
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
         .set_created_by(concat!("backplane ", env!("CARGO_PKG_VERSION")).to_owned());
+    let is_of_events = EventType::ALL
+        .iter()
+        .any(|event_type| Table::of_event(*event_type) == table);
     for field in table.schema().fields() {
         let column = ColumnPath::from(field.name().as_str());
         match field.name().as_str() {
-            "experiment" | "subject_id" => {
+            // files of other tables are small, and most of them have every experiment
+            "experiment" | "subject_id" if is_of_events => {
                 // the filter is folded to what is needed when the row group is closed
                 properties = properties
                     .set_column_bloom_filter_enabled(column.clone(), true)

@@ -6,8 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, Float64Array, StringArray, TimestampMicrosecondArray};
 use arrow::datatypes::Int32Type;
 use arrow::record_batch::RecordBatch;
-use backplane_events::EventType;
-use xxhash_rust::xxh3::{Xxh3, xxh3_64, xxh3_128};
+use backplane_events::{EventType, Identity, Table};
 
 use crate::error::RuntimeError;
 use crate::names::{JobNames, NO_NAME, Names};
@@ -56,8 +55,8 @@ impl RecordMeta {
 pub struct EventColumns {
     /// The whole batch.
     pub batch: RecordBatch,
-    /// `event_id`.
-    pub event_id: StringArray,
+    /// `event_id`, where it was asked for.
+    pub event_id: Option<StringArray>,
     /// `subject_id`, where the type has it.
     pub subject_id: Option<StringArray>,
     /// `tenant_id`, where the type has it.
@@ -119,23 +118,9 @@ pub fn shard_of(hash: u64) -> usize {
     (hash >> 32) as usize % SHARDS
 }
 
-/// The hash of a subject: (tenant, subject id), an absent tenant being the empty one.
-#[must_use]
-pub fn subject_hash(tenant: Option<&str>, subject: &str) -> u64 {
-    match tenant {
-        None | Some("") => xxh3_64(subject.as_bytes()),
-        Some(tenant) => {
-            let mut hasher = Xxh3::new();
-            hasher.update(subject.as_bytes());
-            hasher.update(&[0xff]); // no byte of UTF-8, so no two pairs run together
-            hasher.update(tenant.as_bytes());
-            hasher.digest()
-        }
-    }
-}
-
 impl Block {
-    /// Puts decoded batches and their record order together. Names stay the block's own until [`Block::resolve_names`].
+    /// Puts decoded batches and their records in order together; hashes that nobody has made yet are made of the columns. Names stay the
+    /// block's own until [`Block::resolve_names`].
     ///
     /// # Errors
     /// [`RuntimeError::Internal`] if a batch has not its table's schema.
@@ -143,18 +128,18 @@ impl Block {
         partition: u32,
         sequence: u64,
         batches: impl IntoIterator<Item = (EventType, RecordBatch)>,
-        order: impl ExactSizeIterator<Item = (EventType, u32)>,
+        order: impl ExactSizeIterator<Item = (EventType, u32, Option<Identity>)>,
     ) -> Result<Block, RuntimeError> {
         let mut columns: [Option<EventColumns>; 5] = [const { None }; 5];
         for (event_type, batch) in batches {
             if let Some(place) = columns.get_mut(event_type as usize) {
-                *place = Some(EventColumns::new(batch)?);
+                *place = Some(EventColumns::new(batch));
             }
         }
         let readers = RowReaders::new(&columns)?;
         let mut records = Vec::with_capacity(order.len());
-        for (event_type, row) in order {
-            records.push(readers.read(event_type, row)?);
+        for (event_type, row, identity) in order {
+            records.push(readers.read(event_type, row, identity)?);
         }
         Ok(Block::assemble(partition, sequence, columns, records))
     }
@@ -167,7 +152,10 @@ impl Block {
         columns: [Option<EventColumns>; 5],
         records: Vec<RecordMeta>,
     ) -> Block {
-        let (mut by_subject_shard, mut by_id_shard) = ([const { Vec::new() }; SHARDS], [const { Vec::new() }; SHARDS]);
+        // a little more than an even share
+        let room = records.len() / SHARDS + records.len() / (SHARDS * 8);
+        let lists = || std::array::from_fn(|_| Vec::with_capacity(room));
+        let (mut by_subject_shard, mut by_id_shard): ([Vec<u32>; SHARDS], [Vec<u32>; SHARDS]) = (lists(), lists());
         for (index, record) in (0u32..).zip(&records) {
             if let Some(list) = by_id_shard.get_mut(shard_of(record.id_hash as u64)) {
                 list.push(index);
@@ -225,11 +213,23 @@ impl Block {
         self.columns.get(event_type as usize).and_then(Option::as_ref)
     }
 
-    /// The event id of a record.
+    /// Whether it has every column of its tables.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        let mut columns = EventType::ALL.iter().zip(&self.columns);
+        columns.all(|(event_type, columns)| {
+            let fields = Table::of_event(*event_type).schema().fields().len();
+            columns
+                .as_ref()
+                .is_none_or(|columns| columns.batch.num_columns() == fields)
+        })
+    }
+
+    /// The event id of a record; nothing where it was not asked for.
     #[must_use]
     pub fn event_id(&self, record: &RecordMeta) -> &str {
         self.columns_of(record.event_type)
-            .and_then(|columns| text_at(Some(&columns.event_id), record.row))
+            .and_then(|columns| text_at(columns.event_id.as_ref(), record.row))
             .unwrap_or("")
     }
 
@@ -357,37 +357,33 @@ fn dictionary<'a>(batch: &'a RecordBatch, column: &str) -> Option<&'a Dictionary
 }
 
 impl EventColumns {
-    /// The hashes of the event id and of the subject at a row; the subject's is 0 where there is none.
+    /// The hashes of the ids at a row.
     #[must_use]
-    pub fn hashes(&self, row: u32) -> (u128, u64) {
-        let id = text_at(Some(&self.event_id), row).unwrap_or("");
-        let subject = match text_at(self.subject_id.as_ref(), row) {
-            Some(subject) => subject_hash(text_at(self.tenant_id.as_ref(), row), subject),
-            None => 0,
-        };
-        (xxh3_128(id.as_bytes()), subject)
+    pub fn identity(&self, row: u32) -> Identity {
+        Identity::of(
+            text_at(self.event_id.as_ref(), row).unwrap_or(""),
+            text_at(self.tenant_id.as_ref(), row),
+            text_at(self.subject_id.as_ref(), row),
+        )
     }
 
-    /// The columns of a batch, which has all of its table or at least the event ids.
-    ///
-    /// # Errors
-    /// [`RuntimeError::Internal`] if it has no event ids.
-    pub fn new(batch: RecordBatch) -> Result<EventColumns, RuntimeError> {
+    /// The columns of a batch, which has all of its table or some.
+    #[must_use]
+    pub fn new(batch: RecordBatch) -> EventColumns {
         let text = |name: &str| {
             batch
                 .column_by_name(name)
                 .and_then(|column| column.as_string_opt::<i32>())
                 .cloned()
         };
-        let event_id = text("event_id").ok_or_else(|| wrong_schema("event_id"))?;
-        Ok(EventColumns {
-            event_id,
+        EventColumns {
+            event_id: text("event_id"),
             subject_id: text("subject_id"),
             tenant_id: text("tenant_id"),
             subject_type: text("subject_type"),
             attributes: text("attributes"),
             batch,
-        })
+        }
     }
 }
 
@@ -459,24 +455,24 @@ impl<'a> RowReaders<'a> {
         Ok(RowReaders { readers })
     }
 
-    fn read(&self, event_type: EventType, row: u32) -> Result<RecordMeta, RuntimeError> {
+    fn read(&self, event_type: EventType, row: u32, identity: Option<Identity>) -> Result<RecordMeta, RuntimeError> {
         let reader = self
             .readers
             .get(event_type as usize)
             .and_then(Option::as_ref)
             .filter(|reader| (row as usize) < reader.columns.batch.num_rows())
             .ok_or_else(|| RuntimeError::internal("a record points at a row that its batch has not"))?;
-        Ok(reader.read(event_type, row))
+        Ok(reader.read(event_type, row, identity))
     }
 }
 
 impl RowReader<'_> {
-    fn read(&self, event_type: EventType, row: u32) -> RecordMeta {
+    fn read(&self, event_type: EventType, row: u32, identity: Option<Identity>) -> RecordMeta {
         let at = row as usize;
-        let (id_hash, subject_hash) = self.columns.hashes(row);
+        let identity = identity.unwrap_or_else(|| self.columns.identity(row));
         RecordMeta {
-            id_hash,
-            subject_hash,
+            id_hash: identity.event_id,
+            subject_hash: identity.subject,
             time: self.event_time.value(at),
             slice: NO_SLICE,
             value: self.value.map_or(0.0, |values| values.value(at)),

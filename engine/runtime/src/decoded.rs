@@ -3,7 +3,7 @@
 use arrow::array::{AsArray, BooleanArray};
 use arrow::compute::{cast, filter_record_batch};
 use arrow::datatypes::DataType;
-use backplane_connector_api::{BlockData, DecodedEvents};
+use backplane_connector_api::{BlockData, DecodedEvents, Position};
 use backplane_events::{BadRecord, Decoder, EventTime, EventType};
 
 use crate::block::Block;
@@ -23,6 +23,8 @@ pub struct DecodedBlock {
     pub lines: u64,
     /// Where the records came from.
     pub source: SourceLines,
+    /// The position after them.
+    pub end: Position,
 }
 
 /// Where a block's records came from.
@@ -103,7 +105,7 @@ fn without_own_signals(mut events: DecodedEvents) -> Result<DecodedEvents, Runti
 /// [`RuntimeError::Internal`] if its columns are not those of its tables.
 pub fn decode(read: ReadBlock, decoder: &mut Decoder, ingest_time: EventTime) -> Result<DecodedBlock, RuntimeError> {
     let partition = u32::try_from(read.partition).unwrap_or(u32::MAX);
-    let start_line = read.block.start.line;
+    let (start_line, end) = (read.block.start.line, read.block.end);
     match read.block.data {
         BlockData::Lines(bytes) => {
             let decoded = decoder.decode(&bytes, ingest_time);
@@ -112,7 +114,8 @@ pub fn decode(read: ReadBlock, decoder: &mut Decoder, ingest_time: EventTime) ->
                 .copied()
                 .zip(decoded.batches)
                 .filter_map(|(event_type, batch)| Some((event_type, batch?)));
-            let order = decoded.records.iter().map(|record| (record.event_type, record.row));
+            let records = decoded.records.iter();
+            let order = records.map(|record| (record.event_type, record.row, Some(record.identity)));
             let block = Block::new(partition, read.sequence, batches, order)?;
             let lines = decoded.records.iter().map(|record| record.line).collect();
             Ok(DecodedBlock {
@@ -125,11 +128,15 @@ pub fn decode(read: ReadBlock, decoder: &mut Decoder, ingest_time: EventTime) ->
                     bytes: Some(bytes),
                     lines,
                 },
+                end,
             })
         }
         BlockData::Decoded(events) => {
             let events = without_own_signals(events)?;
-            let order = events.records.iter().map(|record| (record.event_type, record.row));
+            let order = events
+                .records
+                .iter()
+                .map(|record| (record.event_type, record.row, None));
             let block = Block::new(partition, read.sequence, events.batches, order)?;
             let lines = block.records.len() as u64;
             let source = SourceLines {
@@ -143,6 +150,7 @@ pub fn decode(read: ReadBlock, decoder: &mut Decoder, ingest_time: EventTime) ->
                 bad: Vec::new(),
                 lines,
                 source,
+                end,
             })
         }
     }

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use backplane_memory::StateSet;
 
 use crate::block::SharedBlock;
-use crate::pending::Pending;
+use crate::pending::{Pending, Segment};
 
 /// The ids of one shard of event ids.
 #[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
@@ -20,6 +20,9 @@ pub struct SeenIds {
     /// Ids that wait, each with its partition: see [`in_partition`].
     #[serde(skip)]
     waiting: StateSet<u128, PassThrough>,
+    /// Records that are judged and their ids, reused.
+    #[serde(skip)]
+    ids: Vec<(u32, u128)>,
 }
 
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
@@ -102,18 +105,32 @@ impl SeenIds {
         while let Some(slice) = self.pending.first().filter(|slice| *slice <= watermark) {
             self.forget(slice, horizon, slice_length);
             for segment in self.pending.take(slice) {
-                for index in segment.records {
-                    let Some(record) = segment.block.records.get(index as usize) else {
-                        continue;
-                    };
-                    self.waiting
-                        .remove(&in_partition(record.id_hash, segment.block.partition));
-                    if !self.insert(slice, record.id_hash, horizon) {
-                        segment.block.drop_record(index);
-                    }
+                self.settle_segment(slice, &segment, horizon);
+            }
+        }
+    }
+
+    /// Judges records of a slice. One table is asked for all of them after the other, so that a processor waits for many places at once.
+    fn settle_segment(&mut self, slice: i64, segment: &Segment, horizon: i64) {
+        let Segment { block, records } = segment;
+        let found = records
+            .iter()
+            .filter_map(|index| Some((*index, block.records.get(*index as usize)?.id_hash)));
+        self.ids.clear();
+        self.ids.extend(found);
+        for (_, id) in &self.ids {
+            self.waiting.remove(&in_partition(*id, block.partition));
+        }
+        let ids = std::mem::take(&mut self.ids);
+        if let Some((newest, older)) = self.newest(slice, horizon) {
+            for (index, id) in &ids {
+                let is_known = older.iter().any(|generation| generation.ids.contains(id));
+                if is_known || !newest.ids.insert(*id) {
+                    block.drop_record(*index);
                 }
             }
         }
+        self.ids = ids;
     }
 
     /// How many ids are remembered.
@@ -133,26 +150,16 @@ impl SeenIds {
         }
     }
 
-    /// Whether the id is new.
-    fn insert(&mut self, slice: i64, id: u128, horizon: i64) -> bool {
-        let (newest, older) = match self.generations.make_contiguous().split_last_mut() {
-            Some((newest, older)) if slice <= newest.until => (newest, older),
-            _ => {
-                let until = slice.saturating_add(horizon.max(1));
-                self.generations.push_back(Generation {
-                    until,
-                    ids: StateSet::default(),
-                });
-                match self.generations.make_contiguous().split_last_mut() {
-                    Some(parts) => parts,
-                    None => return true,
-                }
-            }
-        };
-        if older.iter().any(|generation| generation.ids.contains(&id)) {
-            return false;
+    /// The generation that the ids of a slice go to, and those before it.
+    fn newest(&mut self, slice: i64, horizon: i64) -> Option<(&mut Generation, &mut [Generation])> {
+        if self.generations.back().is_none_or(|newest| slice > newest.until) {
+            let until = slice.saturating_add(horizon.max(1));
+            self.generations.push_back(Generation {
+                until,
+                ids: StateSet::default(),
+            });
         }
-        newest.ids.insert(id)
+        self.generations.make_contiguous().split_last_mut()
     }
 }
 
@@ -178,7 +185,10 @@ mod tests {
             .copied()
             .zip(decoded.batches)
             .filter_map(|(t, b)| Some((t, b?)));
-        let order = decoded.records.iter().map(|record| (record.event_type, record.row));
+        let order = decoded
+            .records
+            .iter()
+            .map(|record| (record.event_type, record.row, None));
         let mut block = Block::new(partition, sequence, batches, order).unwrap();
         for (record, (_, slice)) in block.records.iter_mut().zip(records) {
             record.slice = *slice;

@@ -283,8 +283,14 @@ impl ExperimentState {
         }
     }
 
+    /// Whether a row has an outcome of a metric.
+    pub fn is_folded(&self, slot: u32, local: u32) -> bool {
+        let column = self.columns.get(slot as usize);
+        column.is_some_and(|column| !column.get(local).is_empty())
+    }
+
     /// Whether a row has an outcome of any metric; else it contributes to none, and to no ratio.
-    fn has_outcomes(&self, local: u32) -> bool {
+    pub fn has_outcomes(&self, local: u32) -> bool {
         self.columns.iter().any(|column| !column.get(local).is_empty())
     }
 
@@ -412,7 +418,7 @@ impl ExperimentState {
             return;
         };
         let (fold, is_matured) = (column.fold, row.matured >> column.class & 1 == 1);
-        let pairs: Vec<(usize, PairUnit, PairUnit)> = column
+        let pairs: SmallVec<[(usize, PairUnit, PairUnit); 2]> = column
             .ratios
             .iter()
             .map(|ratio| {
@@ -490,13 +496,13 @@ impl ExperimentState {
     fn mature_metrics(&mut self, row: &Row, class: u8) {
         let local = row.local;
         let of_class = |state: &Self, slot: usize| state.columns.get(slot).is_some_and(|column| column.class == class);
-        let units: Vec<Option<(Fold, Unit)>> = (0..self.columns.len())
+        let units: SmallVec<[Option<(Fold, Unit)>; 8]> = (0..self.columns.len())
             .map(|slot| {
                 let column = self.columns.get(slot).filter(|_| of_class(self, slot))?;
                 Some((column.fold, column.unit(local)?))
             })
             .collect();
-        let pairs: Vec<(usize, PairUnit)> = (0..self.definition.ratios.len())
+        let pairs: SmallVec<[(usize, PairUnit); 2]> = (0..self.definition.ratios.len())
             .filter(|ratio| {
                 self.definition
                     .ratios

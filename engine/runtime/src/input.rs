@@ -33,9 +33,11 @@ pub struct Partition {
     /// Its clock, idleness and end.
     pub state: PartitionState,
     /// How many blocks were read.
-    pub blocks: u64,
-    /// The position after the last record that was read.
-    pub position: Position,
+    read: u64,
+    /// How many of them were taken in.
+    taken: u64,
+    /// The position after the last record that was taken in.
+    position: Position,
     /// Whether the last answer was that there is nothing more for now.
     caught_up: bool,
     reader: Box<dyn PartitionReader>,
@@ -56,7 +58,8 @@ impl Partition {
                 live: !source.is_bounded(),
                 silent_since: None,
             },
-            blocks: 0,
+            read: 0,
+            taken: 0,
             position: Position::default(),
             caught_up: false,
             reader,
@@ -77,14 +80,37 @@ impl Partition {
                 live: false,
                 silent_since: None,
             },
-            blocks: head.blocks,
+            read: head.blocks,
+            taken: head.blocks,
             position: head.position.clone(),
             caught_up: head.caught_up,
             reader: Box::new(Ended),
         }
     }
 
+    /// Whether blocks of it were read that are not taken in.
+    fn is_ahead(&self) -> bool {
+        self.read > self.taken
+    }
+
+    /// Takes note that its next block is taken in, which ends here.
+    pub fn take_in(&mut self, end: Position) {
+        self.taken += 1;
+        self.position = end;
+    }
+
+    /// What the watermark needs to know: what was taken in, whatever was read.
+    fn taken_state(&self) -> PartitionState {
+        let is_ahead = self.is_ahead();
+        PartitionState {
+            exhausted: self.state.exhausted && !is_ahead,
+            silent_since: self.state.silent_since.filter(|_| !is_ahead),
+            ..self.state
+        }
+    }
+
     fn head(&self) -> PartitionHead {
+        let is_ahead = self.is_ahead();
         PartitionHead {
             source: self.source_name.clone(),
             is_occasional: self.is_occasional,
@@ -92,14 +118,14 @@ impl Partition {
             description: self.description.clone(),
             position: self.position.clone(),
             clock: self.state.clock,
-            exhausted: self.state.exhausted && !self.is_occasional,
-            caught_up: self.state.exhausted || self.caught_up,
-            blocks: self.blocks,
+            exhausted: self.state.exhausted && !self.is_occasional && !is_ahead,
+            caught_up: (self.state.exhausted || self.caught_up) && !is_ahead,
+            blocks: self.taken,
         }
     }
 }
 
-/// How far a partition was read, as it is written down.
+/// How far a partition was taken in, as it is written down.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PartitionHead {
@@ -112,15 +138,15 @@ pub struct PartitionHead {
     pub id: PartitionId,
     /// Its name for people.
     pub description: String,
-    /// The position after the last record that was read.
+    /// The position after the last record that was taken in.
     pub position: Position,
     /// Its clock.
     pub clock: PartitionClock,
     /// Whether it had ended; one of an occasional source never has.
     pub exhausted: bool,
-    /// Whether all of it was read that there was.
+    /// Whether all of it was taken in that there was.
     pub caught_up: bool,
-    /// How many blocks were read.
+    /// How many blocks were taken in.
     pub blocks: u64,
 }
 
@@ -156,8 +182,6 @@ pub struct Input {
     /// In order of discovery.
     pub partitions: Vec<Partition>,
     last_discovery: Option<Instant>,
-    /// A failure that came after blocks that had to be handed over first.
-    failed: Option<ConnectorError>,
 }
 
 /// How often live sources are asked for new partitions.
@@ -171,7 +195,6 @@ impl Input {
             sources,
             partitions: Vec::new(),
             last_discovery: None,
-            failed: None,
         }
     }
 
@@ -181,7 +204,7 @@ impl Input {
         self.sources.iter().all(|source| source.is_bounded())
     }
 
-    /// How far each partition was read.
+    /// How far each partition was taken in.
     #[must_use]
     pub fn heads(&self) -> Vec<PartitionHead> {
         self.partitions.iter().map(Partition::head).collect()
@@ -228,7 +251,8 @@ impl Input {
             };
             let mut partition = Partition::new(index, source.as_ref(), head.id.clone(), reader);
             partition.state.clock = head.clock;
-            partition.blocks = head.blocks;
+            partition.read = head.blocks;
+            partition.taken = head.blocks;
             partition.position = head.position.clone();
             self.partitions.push(partition);
         }
@@ -279,7 +303,7 @@ impl Input {
     /// first, because the watermark waits for it.
     ///
     /// # Errors
-    /// A source failed, or what it holds is damaged. Blocks read before it are handed over first, and the error by the next call.
+    /// A source failed, or what it holds is damaged. The blocks read before that are there.
     pub fn read(
         &mut self,
         wanted: usize,
@@ -287,9 +311,6 @@ impl Input {
         now: Instant,
         blocks: &mut Vec<ReadBlock>,
     ) -> Result<(), RuntimeError> {
-        if let Some(error) = self.failed.take() {
-            return Err(error.into());
-        }
         let mut order: Vec<usize> = (0..self.partitions.len())
             .filter(|index| {
                 self.partitions
@@ -308,6 +329,9 @@ impl Input {
             };
             while blocks.len() < wanted {
                 let is_first_look = !partition.is_occasional && partition.state.clock.running_maximum == i64::MIN;
+                if is_first_look && partition.is_ahead() {
+                    break;
+                }
                 let bytes = if is_first_look {
                     block_bytes.min(FIRST_LOOK)
                 } else {
@@ -316,13 +340,12 @@ impl Input {
                 match partition.reader.read(bytes) {
                     Ok(Read::Block(block)) => {
                         partition.caught_up = false;
-                        partition.position = block.end.clone();
                         blocks.push(ReadBlock {
                             partition: index,
-                            sequence: partition.blocks,
+                            sequence: partition.read,
                             block,
                         });
-                        partition.blocks += 1;
+                        partition.read += 1;
                         if is_first_look {
                             break;
                         }
@@ -336,26 +359,24 @@ impl Input {
                         partition.state.exhausted = true;
                         break;
                     }
-                    Err(error) if blocks.is_empty() => return Err(error.into()),
-                    Err(error) => {
-                        self.failed = Some(error);
-                        return Ok(());
-                    }
+                    Err(error) => return Err(error.into()),
                 }
             }
         }
         Ok(())
     }
 
-    /// Whether every partition has ended.
+    /// Whether every partition has ended, and all of it was taken in.
     #[must_use]
     pub fn is_exhausted(&self) -> bool {
-        self.partitions.iter().all(|partition| partition.state.exhausted)
+        self.partitions
+            .iter()
+            .all(|partition| partition.state.exhausted && !partition.is_ahead())
     }
 
     /// What the watermark needs to know.
     #[must_use]
     pub fn states(&self) -> Vec<PartitionState> {
-        self.partitions.iter().map(|partition| partition.state).collect()
+        self.partitions.iter().map(Partition::taken_state).collect()
     }
 }

@@ -1,7 +1,7 @@
 //! The job: rounds of read, decode, stamp, settle, emit.
 //!
-//! A round reads a few blocks, decodes them side by side, stamps them in record order, and moves the shards side by side over every boundary
-//! that the watermark has passed. Between rounds all state is at rest, so the barrier of an epoch is a moment between two rounds.
+//! A round takes a few blocks that were decoded while the round before was on, stamps them in record order, and moves the shards side by side
+//! over every boundary that the watermark has passed. Between rounds all state is at rest, so the barrier of an epoch is a moment between two rounds.
 
 mod emissions;
 mod ending;
@@ -16,16 +16,17 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arrow::record_batch::RecordBatch;
 use backplane_connector_api::Source;
-use backplane_events::{BadReason, Decoder, EventTime, EventType, Table};
+use backplane_events::{BadReason, EventTime, EventType, Table};
 use rayon::prelude::*;
 
 use crate::block::{Block, SharedBlock};
-use crate::decoded::{DecodedBlock, decode};
+use crate::decoded::DecodedBlock;
+use crate::decoding::{Decoding, RoundPlan, start_pool};
 use crate::dedup::SeenIds;
 use crate::epochs::{Barrier, BarrierState, Epochs};
 use crate::error::RuntimeError;
 use crate::evaluation::Evaluations;
-use crate::input::{BLOCK_BYTES, Input, Partition, ReadBlock};
+use crate::input::{BLOCK_BYTES, Input, Partition};
 use crate::ledger::Ledger;
 use crate::names::{JobNames, NO_NAME};
 use crate::outlets::{Outlet, Outlets};
@@ -72,7 +73,7 @@ pub struct Job {
     epochs: Epochs,
     outlets: Outlets,
     pool: rayon::ThreadPool,
-    decoders: Vec<Decoder>,
+    decoding: Decoding,
     seen: Vec<SeenIds>,
     shards: Vec<Shard>,
     /// Blocks whose records' fate is not known yet.
@@ -121,13 +122,8 @@ impl Job {
         outlets: Vec<Outlet>,
         options: JobOptions,
     ) -> Result<Self, RuntimeError> {
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(options.parallelism)
-            .thread_name(|index| format!("worker-{index}"))
-            .build()
-            .map_err(|error| {
-                RuntimeError::Configuration(format!("cannot start {} threads: {error}", options.parallelism))
-            })?;
+        let pool = start_pool("worker", options.parallelism, || {})?;
+        let decoding = Decoding::new(options.parallelism)?;
         let mut names = JobNames::default();
         for metric in &plan.metric_names {
             names.metrics.intern(metric);
@@ -148,7 +144,7 @@ impl Job {
             epochs: Epochs::without_checkpoints(outlets.sinks())?,
             outlets,
             pool,
-            decoders: Vec::new(),
+            decoding,
             seen: (0..SHARDS).map(|_| SeenIds::default()).collect(),
             shards: (0..SHARDS).map(|_| Shard::new(&plan)).collect(),
             waiting: Vec::new(),
@@ -299,38 +295,32 @@ impl Job {
         &self.names
     }
 
-    /// One round. Whether anything was read.
+    /// One round: what was decoded is taken in while what comes after it is read and decoded. Whether anything was read, or taken in.
     fn round(&mut self, now: Instant) -> Result<bool, RuntimeError> {
-        let mut read = Vec::new();
-        self.input
-            .read(self.options.parallelism.max(1) * 2, self.block_bytes, now, &mut read)?;
-        let has_read = !read.is_empty();
-        self.was_completed &= !has_read;
-        let decoded = self.decode(read)?;
+        let decoded = self.decoding.take()?;
+        let has_taken = !decoded.is_empty();
+        self.was_completed &= !has_taken;
         let blocks = self.take_in(decoded, now)?;
+        let has_read = self.ingest_and_read_ahead(&blocks, now);
         let may_grow = !self.input.is_bounded();
         let mut watermark = job_watermark(self.watermark, &self.input.states(), may_grow, &self.plan.time, now);
         if watermark == i64::MAX {
             // the end of all sources is no round: see `end`
             watermark = self.watermark;
         }
-        if blocks.is_empty() && watermark == self.watermark {
-            return Ok(has_read);
+        if !blocks.is_empty() || watermark != self.watermark {
+            self.epochs.note_round(&blocks, watermark)?;
+            self.waiting.extend(blocks);
+            self.settle_until(watermark)?;
+            self.release_blocks()?;
         }
-        self.waiting.extend(blocks.iter().cloned());
-        self.epochs.note_round(&blocks, watermark)?;
-        self.settle_until(watermark, &blocks)?;
-        self.release_blocks()?;
-        Ok(has_read)
+        Ok(has_read || has_taken)
     }
 
     /// Moves the state up to the watermark in steps, so that the windows that close in one step are few, however far the watermark moved.
-    fn settle_until(&mut self, watermark: i64, blocks: &[SharedBlock]) -> Result<(), RuntimeError> {
+    fn settle_until(&mut self, watermark: i64) -> Result<(), RuntimeError> {
         self.watermark = watermark;
-        let mut new_blocks = blocks;
         loop {
-            self.ingest(new_blocks);
-            new_blocks = &[];
             let step = self.next_step(watermark);
             let (closed, evaluations) = self.settle(step);
             self.emit_closed(closed, step)?;
@@ -367,21 +357,6 @@ impl Job {
         }
     }
 
-    /// Decodes blocks side by side.
-    fn decode(&mut self, read: Vec<ReadBlock>) -> Result<Vec<DecodedBlock>, RuntimeError> {
-        let ingest_time = EventTime(wall_clock());
-        while self.decoders.len() < read.len() {
-            self.decoders.push(Decoder::new());
-        }
-        let decoders = &mut self.decoders;
-        self.pool.install(|| {
-            read.into_par_iter()
-                .zip(decoders.par_iter_mut())
-                .map(|(block, decoder)| decode(block, decoder, ingest_time))
-                .collect()
-        })
-    }
-
     /// Stamps blocks in record order, and sends bad records on their way.
     fn take_in(&mut self, decoded: Vec<DecodedBlock>, now: Instant) -> Result<Vec<SharedBlock>, RuntimeError> {
         let mut letters = Vec::new();
@@ -393,6 +368,7 @@ impl Job {
             bad,
             lines,
             source,
+            end,
         } in decoded
         {
             block.resolve_names(&mut self.names);
@@ -403,6 +379,7 @@ impl Job {
             let Some(input) = self.input.partitions.get_mut(partition) else {
                 continue;
             };
+            input.take_in(end);
             // a file at rest may have grown since time went on without it
             let is_limited = input.state.live || input.is_occasional || self.epochs.are_kept();
             let limits = is_limited.then(|| Limits {
@@ -466,18 +443,33 @@ impl Job {
         self.boundaries.at_or_before(self.watermark)
     }
 
-    /// Hands new blocks to the shards of ids and of subjects.
+    /// Hands new blocks to the shards of ids and of subjects; meanwhile reads those that come after them. Whether there were any.
+    fn ingest_and_read_ahead(&mut self, blocks: &[SharedBlock], now: Instant) -> bool {
+        let round = RoundPlan {
+            blocks: self.options.parallelism.max(1) * 2,
+            block_bytes: self.block_bytes,
+            extent: self.decoded_extent(),
+        };
+        let Job {
+            pool,
+            decoding,
+            input,
+            seen,
+            shards,
+            ..
+        } = self;
+        let mut read_ahead = || decoding.read_ahead(input, round, now, EventTime(wall_clock()));
+        if blocks.is_empty() {
+            return read_ahead();
+        }
+        let (has_read, ()) = pool.install(|| rayon::join(read_ahead, || ingest(blocks, seen, shards)));
+        has_read
+    }
+
+    /// Hands blocks that were read before to the shards.
     fn ingest(&mut self, blocks: &[SharedBlock]) {
         let (seen, shards) = (&mut self.seen, &mut self.shards);
-        self.pool.install(|| {
-            seen.par_iter_mut()
-                .enumerate()
-                .for_each(|(index, seen)| blocks.iter().for_each(|block| seen.ingest(block, index, i64::MIN)));
-            shards
-                .par_iter_mut()
-                .enumerate()
-                .for_each(|(index, shard)| blocks.iter().for_each(|block| shard.ingest(block, index, i64::MIN)));
-        });
+        self.pool.install(|| ingest(blocks, seen, shards));
     }
 
     /// Moves ids, then subjects, over the boundaries up to `watermark`.
@@ -533,6 +525,16 @@ impl Job {
         self.queries.forget(&self.plan, watermark);
         Ok(())
     }
+}
+
+fn ingest(blocks: &[SharedBlock], seen: &mut [SeenIds], shards: &mut [Shard]) {
+    seen.par_iter_mut()
+        .enumerate()
+        .for_each(|(index, seen)| blocks.iter().for_each(|block| seen.ingest(block, index, i64::MIN)));
+    shards
+        .par_iter_mut()
+        .enumerate()
+        .for_each(|(index, shard)| blocks.iter().for_each(|block| shard.ingest(block, index, i64::MIN)));
 }
 
 /// Tells the evaluations which records came beyond the correction horizon.

@@ -22,14 +22,13 @@ impl Shard {
         slice: i64,
         block: &SharedBlock,
         record: &RecordMeta,
+        slot: u32,
     ) {
         let Some(definition) = context.definitions.get(record.experiment as usize) else {
             return;
         };
         let epoch = definition.epoch_of(record.time);
-        let (tenant, subject) = block.subject(record);
         let event_id = block.event_id(record);
-        let slot = self.subjects.find_or_insert(record.subject_hash, tenant, subject);
         if let Some(state) = self.experiment(context, record.experiment) {
             state.tally.exposures += 1;
             state.has_changed = true;
@@ -73,9 +72,8 @@ impl Shard {
         slice: i64,
         block: &SharedBlock,
         record: &RecordMeta,
+        slot: u32,
     ) {
-        let (tenant, subject) = block.subject(record);
-        let slot = self.subjects.find_or_insert(record.subject_hash, tenant, subject);
         // ids are asked for only where the last of several outcomes counts
         let is_last_asked = matches!(context.plan.fold_of(record.name), Some((Fold::Last, _)));
         let event_id = if is_last_asked { block.event_id(record) } else { "" };

@@ -1,15 +1,17 @@
 //! The stream job: sources, decode, dedup, join, windows, sinks, epochs.
 //!
 //! The files read as the data's way through the job:
-//! `block` (a decoded block) → `stream_time` (what its event times mean) → `dedup` → `join` over `subjects`, `experiment` and
+//! `decoding` (rounds read ahead) → `block` (a decoded block) → `stream_time` (what its event times mean) → `dedup` → `join` over `subjects`, `experiment` and
 //! `recent` → `panes` and `closing` (windows) → `emit` (rows of the result tables).
 
+mod ahead;
 mod assigned;
 pub mod block;
 mod closing;
 mod crossover;
 pub mod declared;
 mod decoded;
+mod decoding;
 mod dedup;
 mod emit;
 mod epochs;
@@ -29,6 +31,7 @@ mod panes;
 pub mod partial;
 mod pending;
 pub mod plan;
+mod priority;
 mod progress;
 mod recent;
 mod records_out;

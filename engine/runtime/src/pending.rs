@@ -3,7 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::block::SharedBlock;
+
+/// Slices whose records are gathered at a time.
+const MINGLED: usize = 8;
 
 /// Records of one block and one slice, in record order.
 #[derive(Debug)]
@@ -23,8 +28,8 @@ pub struct Pending {
 impl Pending {
     /// Takes some of a block's records in, in record order: those whose slices are not settled yet.
     pub fn ingest(&mut self, block: &SharedBlock, indices: impl Iterator<Item = u32>, settled: i64) {
-        // most records are of the slice of the one before
-        let mut run: Option<(i64, Vec<u32>)> = None;
+        // records of a few slices are mingled where a stream is a little out of order; the slice of the record before is tried first
+        let mut latest: SmallVec<[(i64, Vec<u32>); MINGLED]> = SmallVec::new();
         for index in indices {
             let Some(record) = block
                 .records
@@ -33,19 +38,31 @@ impl Pending {
             else {
                 continue;
             };
-            match &mut run {
-                Some((slice, records)) if *slice == record.slice => records.push(index),
-                _ => {
-                    let before = run.replace((record.slice, vec![index]));
-                    self.add(block, before);
+            match latest.iter().rposition(|(slice, _)| *slice == record.slice) {
+                Some(place) => {
+                    if let Some((_, records)) = latest.get_mut(place) {
+                        records.push(index);
+                    }
+                    if place + 1 < latest.len() {
+                        let found = latest.remove(place);
+                        latest.push(found);
+                    }
+                }
+                None => {
+                    if latest.len() == MINGLED {
+                        let (slice, records) = latest.remove(0);
+                        self.add(block, slice, records);
+                    }
+                    latest.push((record.slice, vec![index]));
                 }
             }
         }
-        self.add(block, run);
+        for (slice, records) in latest {
+            self.add(block, slice, records);
+        }
     }
 
-    fn add(&mut self, block: &SharedBlock, run: Option<(i64, Vec<u32>)>) {
-        let Some((slice, records)) = run else { return };
+    fn add(&mut self, block: &SharedBlock, slice: i64, records: Vec<u32>) {
         let segments = self.slices.entry(slice).or_default();
         match segments.last_mut() {
             Some(last) if Arc::ptr_eq(&last.block, block) => last.records.extend(records),

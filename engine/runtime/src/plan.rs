@@ -425,6 +425,12 @@ impl Plan {
         }
     }
 
+    /// Whether the last of several outcomes counts in any metric.
+    #[must_use]
+    pub fn folds_last(&self) -> bool {
+        self.metrics.iter().flatten().any(|metric| metric.fold == Fold::Last)
+    }
+
     /// Resolves an experiment by id: a declared one, or the default for one that the stream brought.
     #[must_use]
     pub fn define(&self, experiment: u32) -> Arc<ExperimentDefinition> {

@@ -177,23 +177,24 @@ impl RecentLog {
         found.map(|(chunk, record)| chunk.event_id(record)).unwrap_or_default()
     }
 
-    /// Forgets the oldest slices that end at or before `until`, handing each of their records over.
-    pub fn forget_until(&mut self, until: i64, mut each: impl FnMut(&RecentRecord, u64)) {
-        while let Some(&(slice, end)) = self.slices.front() {
-            if slice > until {
-                break;
-            }
+    /// The oldest records, those of slices that end at or before `until` and lie together, with the reference to the first of them.
+    #[must_use]
+    pub fn oldest(&self, until: i64) -> Option<(u64, &[RecentRecord])> {
+        let (_, end) = self.slices.iter().take_while(|(slice, _)| *slice <= until).last()?;
+        let from = (self.first % CHUNK as u64) as usize;
+        let records = self.chunks.front()?.records.get(from..)?;
+        let count = records.len().min((*end - self.first) as usize);
+        Some((self.first + 1, records.get(..count)?))
+    }
+
+    /// Forgets the oldest records, so many of those that [`RecentLog::oldest`] gives.
+    pub fn forget(&mut self, count: usize) {
+        self.first += count as u64;
+        if count > 0 && self.first.is_multiple_of(CHUNK as u64) {
+            self.chunks.pop_front();
+        }
+        while self.slices.front().is_some_and(|(_, end)| *end <= self.first) {
             self.slices.pop_front();
-            while self.first < end {
-                let record = self.get(self.first + 1).copied();
-                self.first += 1;
-                if self.first.is_multiple_of(CHUNK as u64) {
-                    self.chunks.pop_front();
-                }
-                if let Some(record) = record {
-                    each(&record, self.first);
-                }
-            }
         }
     }
 
@@ -242,6 +243,16 @@ mod tests {
         }
     }
 
+    fn forget_until(log: &mut RecentLog, until: i64, mut each: impl FnMut(&RecentRecord, u64)) {
+        while let Some((first, records)) = log.oldest(until) {
+            for (record, reference) in records.iter().zip(first..) {
+                each(record, reference);
+            }
+            let count = records.len();
+            log.forget(count);
+        }
+    }
+
     #[test]
     fn a_subjects_records_are_found_until_their_slice_is_forgotten() {
         let mut log = RecentLog::default();
@@ -251,7 +262,7 @@ mod tests {
         let times: Vec<i64> = log.of_subject(c).map(|record| record.time).collect();
         assert_eq!(times, [15, 5]);
         let mut gone = Vec::new();
-        log.forget_until(10, |record, latest| gone.push((record.time, latest)));
+        forget_until(&mut log, 10, |record, latest| gone.push((record.time, latest)));
         assert_eq!(gone, [(5, a), (6, b)]);
         assert_eq!(log.of_subject(b).count(), 0);
         let left: Vec<&[u8]> = log
@@ -268,7 +279,7 @@ mod tests {
         for number in 0..10 * CHUNK as i64 {
             let id = number.to_string();
             latest = log.push(number / 10, record(1, number, &id), latest);
-            log.forget_until(number / 10 - 30, |gone, reference| {
+            forget_until(&mut log, number / 10 - 30, |gone, reference| {
                 assert_eq!((gone.time, reference), (forgotten, forgotten as u64 + 1));
                 forgotten += 1;
             });

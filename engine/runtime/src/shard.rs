@@ -6,6 +6,7 @@ use std::sync::Arc;
 use backplane_memory::StateVec;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
+use crate::ahead;
 use crate::assigned::AssignedSubjects;
 use crate::block::{RecordMeta, SharedBlock};
 use crate::experiment::ExperimentState;
@@ -87,6 +88,9 @@ pub struct Shard {
     /// References to a subject's recent records, reused.
     #[serde(skip)]
     pub(crate) scratch: Vec<u64>,
+    /// Slots of the subjects of a segment, reused.
+    #[serde(skip)]
+    located: Vec<u32>,
 }
 
 impl Shard {
@@ -216,31 +220,50 @@ impl Shard {
     }
 
     fn apply_slice(&mut self, context: &ShardContext<'_>, slice: i64, segments: &[Segment]) {
+        let mut located = std::mem::take(&mut self.located);
         for segment in segments {
-            for &index in &segment.records {
+            self.locate(segment, &mut located);
+            self.touch(context, segment, &located);
+            for (&index, &slot) in segment.records.iter().zip(&located) {
                 if segment.block.is_dropped(index) {
                     continue;
                 }
                 if let Some(record) = segment.block.records.get(index as usize) {
-                    self.apply(context, slice, &segment.block, record);
+                    self.apply(context, slice, &segment.block, record, slot);
                 }
             }
         }
+        self.located = located;
     }
 
-    fn apply(&mut self, context: &ShardContext<'_>, slice: i64, block: &SharedBlock, record: &RecordMeta) {
+    fn apply(&mut self, context: &ShardContext<'_>, slice: i64, block: &SharedBlock, record: &RecordMeta, slot: u32) {
         use backplane_events::EventType;
+        // it may have come with a record of this very slice
+        let mut slot = || match slot {
+            NONE => {
+                let (tenant, subject) = block.subject(record);
+                self.subjects.find_or_insert(record.subject_hash, tenant, subject)
+            }
+            known => known,
+        };
         match record.event_type {
-            EventType::Exposure => self.apply_exposure(context, slice, block, record),
-            EventType::Outcome => self.apply_outcome(context, slice, block, record),
-            EventType::Assignment => self.apply_assignment(context, block, record),
+            EventType::Exposure => {
+                let slot = slot();
+                self.apply_exposure(context, slice, block, record, slot);
+            }
+            EventType::Outcome => {
+                let slot = slot();
+                self.apply_outcome(context, slice, block, record, slot);
+            }
+            EventType::Assignment => {
+                let slot = slot();
+                self.apply_assignment(context, record, slot);
+            }
             EventType::AnalysisSignal | EventType::Error => {}
         }
     }
 
-    fn apply_assignment(&mut self, context: &ShardContext<'_>, block: &SharedBlock, record: &RecordMeta) {
-        let (tenant, subject) = block.subject(record);
-        let slot = self.subjects.find_or_insert(record.subject_hash, tenant, subject);
+    fn apply_assignment(&mut self, context: &ShardContext<'_>, record: &RecordMeta, slot: u32) {
         if let Some(subject) = self.subjects.get_mut(slot) {
             subject.keep();
         }
@@ -286,7 +309,9 @@ impl Shard {
             if *entry.key() > boundary {
                 break;
             }
-            for maturing in &entry.remove() {
+            let maturing = entry.remove();
+            ahead::touch_maturing(&maturing, &self.rows, &self.experiments);
+            for maturing in &maturing {
                 let class = maturing.class as u8;
                 let Some(row) = self.rows.get_mut(maturing.row as usize) else {
                     continue;
@@ -320,29 +345,34 @@ impl Shard {
             counts,
             ..
         } = self;
-        recent.forget_until(until, |record, latest| {
-            let Some(subject) = subjects.get(record.subject) else {
-                return;
-            };
-            if !record.is_exposure() {
-                let verdict = judge_outcome(subject.first_row, rows, experiments, record);
-                counts.outcomes_without_exposure += u64::from(!verdict.exposed);
-                counts.variant_mismatches += u64::from(verdict.mismatch);
+        while let Some((first, records)) = recent.oldest(until) {
+            ahead::touch_forgotten(records, subjects, rows);
+            for (record, latest) in records.iter().zip(first..) {
+                let Some(subject) = subjects.get(record.subject) else {
+                    continue;
+                };
+                if !record.is_exposure() {
+                    let verdict = judge_outcome(subject.first_row, rows, experiments, record);
+                    counts.outcomes_without_exposure += u64::from(!verdict.exposed);
+                    counts.variant_mismatches += u64::from(verdict.mismatch);
+                }
+                if !record.is_exposure() && subject.is_kept() {
+                    let named = (record.experiment != NO_NAME).then_some(record.experiment);
+                    let is_exposed = |experiment| has_row(subject.first_row, rows, experiment);
+                    assigned.mark_missing(record.subject, named, is_exposed, |lost| {
+                        if let Some(Some(state)) = experiments.get_mut(lost.experiment as usize) {
+                            state.assigned.entry(lost.variant).or_default().missing += 1;
+                            state.has_changed = true;
+                        }
+                    });
+                }
+                if subject.first_row == NONE && subject.latest_record == latest && !subject.is_kept() {
+                    subjects.remove(record.subject);
+                }
             }
-            if !record.is_exposure() && subject.is_kept() {
-                let named = (record.experiment != NO_NAME).then_some(record.experiment);
-                let is_exposed = |experiment| has_row(subject.first_row, rows, experiment);
-                assigned.mark_missing(record.subject, named, is_exposed, |lost| {
-                    if let Some(Some(state)) = experiments.get_mut(lost.experiment as usize) {
-                        state.assigned.entry(lost.variant).or_default().missing += 1;
-                        state.has_changed = true;
-                    }
-                });
-            }
-            if subject.first_row == NONE && subject.latest_record == latest && !subject.is_kept() {
-                subjects.remove(record.subject);
-            }
-        });
+            let forgotten = records.len();
+            recent.forget(forgotten);
+        }
     }
 
     /// Moves the settled instant on; windows that are final by then are closed to records from now on.

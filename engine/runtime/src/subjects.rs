@@ -88,8 +88,15 @@ impl SubjectTable {
     #[must_use]
     pub fn find(&self, hash: u64, tenant: &str, subject: &str) -> Option<u32> {
         self.index
-            .find(hash, |slot| self.has_key(*slot, hash, tenant, subject))
+            .find(hash, |slot| self.is(*slot, hash, tenant, subject))
             .copied()
+    }
+
+    /// A subject whose key has this hash: very likely the one that is looked for, see [`SubjectTable::is`].
+    #[must_use]
+    pub fn guess(&self, hash: u64) -> Option<u32> {
+        let has_hash = |slot: &u32| self.get(*slot).is_some_and(|subject| subject.hash == hash);
+        self.index.find(hash, has_hash).copied()
     }
 
     /// The subject of a slot.
@@ -146,7 +153,9 @@ impl SubjectTable {
         self.keys.capacity() + self.subjects.capacity() * size_of::<Subject>() + self.index.capacity() * 5
     }
 
-    fn has_key(&self, slot: u32, hash: u64, tenant: &str, subject: &str) -> bool {
+    /// Whether a subject has this key.
+    #[must_use]
+    pub fn is(&self, slot: u32, hash: u64, tenant: &str, subject: &str) -> bool {
         let Some(entry) = self.subjects.get(slot as usize) else {
             return false;
         };

@@ -263,8 +263,11 @@ struct TimedBlock {
 }
 
 impl TimedBlock {
-    /// None where no record counts.
+    /// None where no record counts, and where nobody asked for the columns when it was read.
     fn new(block: &SharedBlock) -> Option<Self> {
+        if !block.is_whole() {
+            return None;
+        }
         let times = || counted(block).map(|(_, record)| record.time);
         Some(TimedBlock {
             first: times().min()?,

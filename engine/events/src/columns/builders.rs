@@ -12,26 +12,113 @@ use arrow::buffer::ScalarBuffer;
 use arrow::datatypes::{ArrowPrimitiveType, Int32Type, TimestampMicrosecondType};
 use hashbrown::{DefaultHashBuilder, HashTable};
 
+use crate::EventType;
 use crate::kinds::WireEnum;
+
+/// A finished column; none where nobody wants it.
+pub(super) type Finished = Option<(&'static str, ArrayRef)>;
+
+/// Which columns of a table are made.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    pub(super) event_type: EventType,
+    pub(super) is_wanted: &'a dyn Fn(EventType, &str) -> bool,
+}
+
+impl Wanted<'_> {
+    fn head(&self, name: &'static str) -> Head {
+        Head {
+            name,
+            is_wanted: (self.is_wanted)(self.event_type, name),
+        }
+    }
+
+    pub(super) fn text(&self, name: &'static str) -> TextColumn {
+        TextColumn {
+            head: self.head(name),
+            builder: StringBuilder::with_capacity(0, 0),
+            nulls: 0,
+        }
+    }
+
+    pub(super) fn dictionary(&self, name: &'static str) -> DictionaryColumn {
+        DictionaryColumn {
+            head: self.head(name),
+            keys: Vec::new(),
+            nulls: NullBufferBuilder::new(0),
+            texts: String::new(),
+            ends: Vec::new(),
+            keys_by_text: HashTable::new(),
+            hasher: DefaultHashBuilder::default(),
+            recent: [None; RECENT],
+        }
+    }
+
+    pub(super) fn choice<E: WireEnum>(&self, name: &'static str) -> ChoiceColumn {
+        let names = StringArray::from_iter_values(E::all().iter().map(|value| value.wire_name()));
+        ChoiceColumn {
+            head: self.head(name),
+            keys: Vec::new(),
+            names: Arc::new(names),
+        }
+    }
+
+    pub(super) fn time(&self, name: &'static str) -> TimeColumn {
+        TimeColumn {
+            head: self.head(name),
+            micros: Vec::new(),
+            nulls: NullBufferBuilder::new(0),
+        }
+    }
+
+    pub(super) fn number(&self, name: &'static str) -> NumberColumn {
+        NumberColumn {
+            head: self.head(name),
+            values: Vec::new(),
+        }
+    }
+
+    pub(super) fn flag(&self, name: &'static str) -> FlagColumn {
+        FlagColumn {
+            head: self.head(name),
+            builder: BooleanBuilder::with_capacity(0),
+        }
+    }
+
+    /// A column of one instant.
+    pub(super) fn constant_time(&self, name: &'static str) -> ConstantTimeColumn {
+        ConstantTimeColumn { head: self.head(name) }
+    }
+}
+
+/// What a column is called, and whether it is made. One that is not takes values and forgets them.
+#[derive(Debug, Clone, Copy)]
+struct Head {
+    name: &'static str,
+    is_wanted: bool,
+}
+
+impl Head {
+    fn finished(self, column: impl FnOnce() -> ArrayRef) -> Finished {
+        self.is_wanted.then(|| (self.name, column()))
+    }
+}
 
 /// Texts of many values.
 #[derive(Debug)]
 pub(super) struct TextColumn {
+    head: Head,
     builder: StringBuilder,
     /// Nulls at the end that the builder does not have yet: many columns are null throughout, and that costs next to nothing.
     nulls: usize,
 }
 
 impl TextColumn {
-    pub(super) fn new() -> TextColumn {
-        TextColumn {
-            builder: StringBuilder::with_capacity(0, 0),
-            nulls: 0,
-        }
-    }
-
     #[inline(always)]
     pub(super) fn push(&mut self, text: &str) {
+        if !self.head.is_wanted {
+            return;
+        }
         if self.nulls > 0 {
             self.push_nulls();
         }
@@ -53,6 +140,9 @@ impl TextColumn {
 
     /// Adds to the row that [`TextColumn::end_row`] will end.
     pub(super) fn write(&mut self, part: &str) {
+        if !self.head.is_wanted {
+            return;
+        }
         if self.nulls > 0 {
             self.push_nulls();
         }
@@ -61,14 +151,19 @@ impl TextColumn {
     }
 
     pub(super) fn end_row(&mut self) {
-        self.builder.append_value("");
+        if self.head.is_wanted {
+            self.builder.append_value("");
+        }
     }
 
     /// The column; the next one begins with as much room as this one took.
-    pub(super) fn finish(&mut self) -> ArrayRef {
-        self.push_nulls();
-        let next = StringBuilder::with_capacity(self.builder.offsets_slice().len(), self.builder.values_slice().len());
-        Arc::new(std::mem::replace(&mut self.builder, next).finish())
+    pub(super) fn finish(&mut self) -> Finished {
+        self.head.finished(|| {
+            self.push_nulls();
+            let (rows, bytes) = (self.builder.offsets_slice().len(), self.builder.values_slice().len());
+            let next = StringBuilder::with_capacity(rows, bytes);
+            Arc::new(std::mem::replace(&mut self.builder, next).finish())
+        })
     }
 }
 
@@ -117,6 +212,7 @@ impl Ends {
 /// Texts of few values, each kept once.
 #[derive(Debug)]
 pub(super) struct DictionaryColumn {
+    head: Head,
     keys: Vec<i32>,
     nulls: NullBufferBuilder,
     /// The distinct texts one after the other, and where each ends.
@@ -129,20 +225,11 @@ pub(super) struct DictionaryColumn {
 }
 
 impl DictionaryColumn {
-    pub(super) fn new() -> DictionaryColumn {
-        DictionaryColumn {
-            keys: Vec::new(),
-            nulls: NullBufferBuilder::new(0),
-            texts: String::new(),
-            ends: Vec::new(),
-            keys_by_text: HashTable::new(),
-            hasher: DefaultHashBuilder::default(),
-            recent: [None; RECENT],
-        }
-    }
-
     #[inline(always)]
     pub(super) fn push(&mut self, text: &str) {
+        if !self.head.is_wanted {
+            return;
+        }
         let ends = Ends::of(text);
         let place = ends.place();
         let key = match self.recent[place] {
@@ -161,6 +248,7 @@ impl DictionaryColumn {
     pub(super) fn push_or_null(&mut self, text: Option<&str>) {
         match text {
             Some(text) => self.push(text),
+            None if !self.head.is_wanted => {}
             None => {
                 self.keys.push(0);
                 self.nulls.append_null();
@@ -193,16 +281,18 @@ impl DictionaryColumn {
         key
     }
 
-    pub(super) fn finish(&mut self) -> ArrayRef {
-        let mut texts = StringBuilder::with_capacity(self.ends.len(), self.texts.len());
-        for key in 0..self.ends.len() {
-            texts.append_option(self.text_of(key as i32));
-        }
-        self.texts.clear();
-        self.ends.clear();
-        self.keys_by_text.clear();
-        self.recent = [None; RECENT];
-        dictionary(&mut self.keys, &mut self.nulls, Arc::new(texts.finish()))
+    pub(super) fn finish(&mut self) -> Finished {
+        self.head.finished(|| {
+            let mut texts = StringBuilder::with_capacity(self.ends.len(), self.texts.len());
+            for key in 0..self.ends.len() {
+                texts.append_option(self.text_of(key as i32));
+            }
+            self.texts.clear();
+            self.ends.clear();
+            self.keys_by_text.clear();
+            self.recent = [None; RECENT];
+            dictionary(&mut self.keys, &mut self.nulls, Arc::new(texts.finish()))
+        })
     }
 }
 
@@ -216,26 +306,22 @@ fn text_of<'a>(texts: &'a str, ends: &[usize], key: i32) -> Option<&'a str> {
 /// Names of an enumeration; the dictionary has them all, in ordinal order.
 #[derive(Debug)]
 pub(super) struct ChoiceColumn {
+    head: Head,
     keys: Vec<i32>,
     names: ArrayRef,
 }
 
 impl ChoiceColumn {
-    pub(super) fn new<E: WireEnum>() -> ChoiceColumn {
-        let names = StringArray::from_iter_values(E::all().iter().map(|value| value.wire_name()));
-        ChoiceColumn {
-            keys: Vec::new(),
-            names: Arc::new(names),
+    #[inline(always)]
+    pub(super) fn push<E: WireEnum>(&mut self, choice: E) {
+        if self.head.is_wanted {
+            self.keys.push(i32::from(choice.ordinal()));
         }
     }
 
-    #[inline(always)]
-    pub(super) fn push<E: WireEnum>(&mut self, choice: E) {
-        self.keys.push(i32::from(choice.ordinal()));
-    }
-
-    pub(super) fn finish(&mut self) -> ArrayRef {
-        dictionary(&mut self.keys, &mut NullBufferBuilder::new(0), Arc::clone(&self.names))
+    pub(super) fn finish(&mut self) -> Finished {
+        self.head
+            .finished(|| dictionary(&mut self.keys, &mut NullBufferBuilder::new(0), Arc::clone(&self.names)))
     }
 }
 
@@ -250,18 +336,12 @@ fn dictionary(keys: &mut Vec<i32>, nulls: &mut NullBufferBuilder, texts: ArrayRe
 /// Instants in microseconds.
 #[derive(Debug)]
 pub(super) struct TimeColumn {
+    head: Head,
     micros: Vec<i64>,
     nulls: NullBufferBuilder,
 }
 
 impl TimeColumn {
-    pub(super) fn new() -> TimeColumn {
-        TimeColumn {
-            micros: Vec::new(),
-            nulls: NullBufferBuilder::new(0),
-        }
-    }
-
     #[inline(always)]
     pub(super) fn push(&mut self, micros: i64) {
         self.push_or_null(Some(micros));
@@ -269,22 +349,29 @@ impl TimeColumn {
 
     #[inline(always)]
     pub(super) fn push_or_null(&mut self, micros: Option<i64>) {
+        if !self.head.is_wanted {
+            return;
+        }
         self.micros.push(micros.unwrap_or_default());
         self.nulls.append(micros.is_some());
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.micros.len()
-    }
-
-    pub(super) fn finish(&mut self) -> ArrayRef {
-        times(taken(&mut self.micros), self.nulls.finish())
+    pub(super) fn finish(&mut self) -> Finished {
+        self.head
+            .finished(|| times(taken(&mut self.micros), self.nulls.finish()))
     }
 }
 
-/// A column of one instant.
-pub(super) fn constant_time(micros: i64, rows: usize) -> ArrayRef {
-    times(vec![micros; rows].into(), None)
+/// One instant in every row.
+#[derive(Debug)]
+pub(super) struct ConstantTimeColumn {
+    head: Head,
+}
+
+impl ConstantTimeColumn {
+    pub(super) fn finish(&self, micros: i64, rows: usize) -> Finished {
+        self.head.finished(|| times(vec![micros; rows].into(), None))
+    }
 }
 
 fn times(
@@ -295,42 +382,43 @@ fn times(
 }
 
 /// Doubles.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct NumberColumn {
+    head: Head,
     values: Vec<f64>,
 }
 
 impl NumberColumn {
     #[inline(always)]
     pub(super) fn push(&mut self, value: f64) {
-        self.values.push(value);
+        if self.head.is_wanted {
+            self.values.push(value);
+        }
     }
 
-    pub(super) fn finish(&mut self) -> ArrayRef {
-        Arc::new(Float64Array::new(taken(&mut self.values), None))
+    pub(super) fn finish(&mut self) -> Finished {
+        self.head
+            .finished(|| Arc::new(Float64Array::new(taken(&mut self.values), None)))
     }
 }
 
 /// Booleans.
 #[derive(Debug)]
 pub(super) struct FlagColumn {
+    head: Head,
     builder: BooleanBuilder,
 }
 
 impl FlagColumn {
-    pub(super) fn new() -> FlagColumn {
-        FlagColumn {
-            builder: BooleanBuilder::with_capacity(0),
+    #[inline(always)]
+    pub(super) fn push_or_null(&mut self, flag: Option<bool>) {
+        if self.head.is_wanted {
+            self.builder.append_option(flag);
         }
     }
 
-    #[inline(always)]
-    pub(super) fn push_or_null(&mut self, flag: Option<bool>) {
-        self.builder.append_option(flag);
-    }
-
-    pub(super) fn finish(&mut self) -> ArrayRef {
-        Arc::new(self.builder.finish())
+    pub(super) fn finish(&mut self) -> Finished {
+        self.head.finished(|| Arc::new(self.builder.finish()))
     }
 }
 

@@ -5,9 +5,12 @@ mod extra;
 mod payloads;
 mod signal_data;
 
-use arrow::array::{ArrayRef, RecordBatch};
+use std::sync::Arc;
 
-use self::builders::{DictionaryColumn, TextColumn, TimeColumn, constant_time};
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow::datatypes::SchemaRef;
+
+use self::builders::{ConstantTimeColumn, DictionaryColumn, Finished, TextColumn, TimeColumn, Wanted};
 use self::payloads::{AssignmentColumns, ErrorColumns, ExposureColumns, OutcomeColumns, SignalColumns};
 use crate::decode::fields::{Judged, Record};
 use crate::decode::members::Member;
@@ -22,7 +25,7 @@ trait PayloadColumns {
     fn append(&mut self, common: &mut CommonColumns, record: Record<'_>) -> Judged<()>;
 
     /// Adds the columns that only this table has, and begins them anew empty.
-    fn finish(&mut self, columns: &mut Columns<'_>);
+    fn finish(&mut self, columns: &mut Columns);
 }
 
 /// The columns that every event table has.
@@ -31,6 +34,7 @@ struct CommonColumns {
     event_id: TextColumn,
     event_time: TimeColumn,
     envelope_time: TimeColumn,
+    ingest_time: ConstantTimeColumn,
     correlation_id: TextColumn,
     schema_version: DictionaryColumn,
     metadata: TextColumn,
@@ -69,15 +73,16 @@ impl<'a> Common<'a> {
 }
 
 impl CommonColumns {
-    fn new() -> CommonColumns {
+    fn new(wanted: Wanted<'_>) -> CommonColumns {
         CommonColumns {
-            event_id: TextColumn::new(),
-            event_time: TimeColumn::new(),
-            envelope_time: TimeColumn::new(),
-            correlation_id: TextColumn::new(),
-            schema_version: DictionaryColumn::new(),
-            metadata: TextColumn::new(),
-            extra: TextColumn::new(),
+            event_id: wanted.text("event_id"),
+            event_time: wanted.time("event_time"),
+            envelope_time: wanted.time("envelope_time"),
+            ingest_time: wanted.constant_time("ingest_time"),
+            correlation_id: wanted.text("correlation_id"),
+            schema_version: wanted.dictionary("schema_version"),
+            metadata: wanted.text("metadata"),
+            extra: wanted.text("extra"),
         }
     }
 
@@ -93,14 +98,33 @@ impl CommonColumns {
     }
 }
 
-/// The finished columns by name, put into the order of the schema at the end.
-struct Columns<'a> {
-    named: Vec<(&'a str, ArrayRef)>,
+/// The finished columns, put into the order of the schema at the end.
+struct Columns {
+    named: Vec<(&'static str, ArrayRef)>,
 }
 
-impl Columns<'_> {
-    fn add(&mut self, name: &'static str, column: ArrayRef) {
-        self.named.push((name, column));
+impl Columns {
+    fn add(&mut self, column: Finished) {
+        self.named.extend(column);
+    }
+
+    /// The columns in the table's order, and the schema that has them alone.
+    fn ordered(&self, table: Table) -> (SchemaRef, Vec<ArrayRef>) {
+        let schema = table.schema();
+        let (mut places, mut ordered) = (Vec::new(), Vec::new());
+        for (place, field) in schema.fields().iter().enumerate() {
+            if let Some((_, column)) = self.named.iter().find(|(name, _)| name == field.name()) {
+                places.push(place);
+                ordered.push(ArrayRef::clone(column));
+            }
+        }
+        if places.len() == schema.fields().len() {
+            return (schema, ordered);
+        }
+        match schema.project(&places) {
+            Ok(projected) => (Arc::new(projected), ordered),
+            Err(error) => unreachable!("the places are those of the schema's own fields: {error}"),
+        }
     }
 }
 
@@ -109,53 +133,51 @@ impl Columns<'_> {
 struct EventTable<P> {
     common: CommonColumns,
     payload: P,
+    rows: u32,
 }
 
 impl<P: PayloadColumns> EventTable<P> {
-    fn new(payload: P) -> EventTable<P> {
+    fn new(is_wanted: &dyn Fn(EventType, &str) -> bool, payload: impl FnOnce(Wanted<'_>) -> P) -> EventTable<P> {
+        let wanted = Wanted {
+            event_type: P::EVENT_TYPE,
+            is_wanted,
+        };
         EventTable {
-            common: CommonColumns::new(),
-            payload,
+            common: CommonColumns::new(wanted),
+            payload: payload(wanted),
+            rows: 0,
         }
-    }
-
-    fn rows(&self) -> usize {
-        self.common.event_time.len()
     }
 
     #[inline(always)]
     fn append(&mut self, record: Record<'_>) -> Judged<u32> {
-        let row = self.rows() as u32;
         self.payload.append(&mut self.common, record)?;
+        let row = self.rows;
+        self.rows += 1;
         Ok(row)
     }
 
     fn finish(&mut self, ingest_time: EventTime) -> Option<RecordBatch> {
-        let rows = self.rows();
+        let rows = std::mem::take(&mut self.rows) as usize;
         if rows == 0 {
             return None;
         }
-        let schema = Table::of_event(P::EVENT_TYPE).schema();
         let mut columns = Columns {
-            named: Vec::with_capacity(schema.fields().len()),
+            named: Vec::with_capacity(24),
         };
         let common = &mut self.common;
-        columns.add("event_id", common.event_id.finish());
-        columns.add("event_time", common.event_time.finish());
-        columns.add("envelope_time", common.envelope_time.finish());
-        columns.add("ingest_time", constant_time(ingest_time.0, rows));
-        columns.add("correlation_id", common.correlation_id.finish());
-        columns.add("schema_version", common.schema_version.finish());
-        columns.add("metadata", common.metadata.finish());
-        columns.add("extra", common.extra.finish());
+        columns.add(common.event_id.finish());
+        columns.add(common.event_time.finish());
+        columns.add(common.envelope_time.finish());
+        columns.add(common.ingest_time.finish(ingest_time.0, rows));
+        columns.add(common.correlation_id.finish());
+        columns.add(common.schema_version.finish());
+        columns.add(common.metadata.finish());
+        columns.add(common.extra.finish());
         self.payload.finish(&mut columns);
-        let ordered: Vec<ArrayRef> = schema
-            .fields()
-            .iter()
-            .filter_map(|field| columns.named.iter().find(|(name, _)| name == field.name()))
-            .map(|(_, column)| ArrayRef::clone(column))
-            .collect();
-        match RecordBatch::try_new(schema, ordered) {
+        let (schema, ordered) = columns.ordered(Table::of_event(P::EVENT_TYPE));
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        match RecordBatch::try_new_with_options(schema, ordered, &options) {
             Ok(batch) => Some(batch),
             Err(error) => unreachable!("the columns are those of the schema, of one length: {error}"),
         }
@@ -173,13 +195,14 @@ pub(crate) struct EventTables {
 }
 
 impl EventTables {
-    pub(crate) fn new() -> EventTables {
+    /// Tables with the columns that are wanted.
+    pub(crate) fn new(is_wanted: &dyn Fn(EventType, &str) -> bool) -> EventTables {
         EventTables {
-            exposures: EventTable::new(ExposureColumns::new()),
-            assignments: EventTable::new(AssignmentColumns::new()),
-            outcomes: EventTable::new(OutcomeColumns::new()),
-            signals: EventTable::new(SignalColumns::new()),
-            errors: EventTable::new(ErrorColumns::new()),
+            exposures: EventTable::new(is_wanted, ExposureColumns::new),
+            assignments: EventTable::new(is_wanted, AssignmentColumns::new),
+            outcomes: EventTable::new(is_wanted, OutcomeColumns::new),
+            signals: EventTable::new(is_wanted, SignalColumns::new),
+            errors: EventTable::new(is_wanted, ErrorColumns::new),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The columns of each event table that only it has.
 
-use super::builders::{ChoiceColumn, DictionaryColumn, FlagColumn, NumberColumn, TextColumn, TimeColumn};
+use super::builders::{ChoiceColumn, DictionaryColumn, FlagColumn, NumberColumn, TextColumn, TimeColumn, Wanted};
 use super::signal_data::SignalData;
 use super::{Columns, Common, CommonColumns, PayloadColumns};
 use crate::decode::fields::{Judged, Record, missing};
@@ -22,18 +22,18 @@ pub(super) struct ExposureColumns {
 }
 
 impl ExposureColumns {
-    pub(super) fn new() -> ExposureColumns {
+    pub(super) fn new(wanted: Wanted<'_>) -> ExposureColumns {
         ExposureColumns {
-            experiment: DictionaryColumn::new(),
-            variant: DictionaryColumn::new(),
-            subject_id: TextColumn::new(),
-            subject_type: TextColumn::new(),
-            tenant_id: TextColumn::new(),
-            selection_reason: TextColumn::new(),
-            rule_path: TextColumn::new(),
-            assignment_policy: ChoiceColumn::new::<AssignmentPolicy>(),
-            is_repeat_exposure: FlagColumn::new(),
-            attributes: TextColumn::new(),
+            experiment: wanted.dictionary("experiment"),
+            variant: wanted.dictionary("variant"),
+            subject_id: wanted.text("subject_id"),
+            subject_type: wanted.text("subject_type"),
+            tenant_id: wanted.text("tenant_id"),
+            selection_reason: wanted.text("selection_reason"),
+            rule_path: wanted.text("rule_path"),
+            assignment_policy: wanted.choice::<AssignmentPolicy>("assignment_policy"),
+            is_repeat_exposure: wanted.flag("is_repeat_exposure"),
+            attributes: wanted.text("attributes"),
         }
     }
 }
@@ -70,17 +70,17 @@ impl PayloadColumns for ExposureColumns {
         Ok(())
     }
 
-    fn finish(&mut self, columns: &mut Columns<'_>) {
-        columns.add("experiment", self.experiment.finish());
-        columns.add("variant", self.variant.finish());
-        columns.add("subject_id", self.subject_id.finish());
-        columns.add("subject_type", self.subject_type.finish());
-        columns.add("tenant_id", self.tenant_id.finish());
-        columns.add("selection_reason", self.selection_reason.finish());
-        columns.add("rule_path", self.rule_path.finish());
-        columns.add("assignment_policy", self.assignment_policy.finish());
-        columns.add("is_repeat_exposure", self.is_repeat_exposure.finish());
-        columns.add("attributes", self.attributes.finish());
+    fn finish(&mut self, columns: &mut Columns) {
+        columns.add(self.experiment.finish());
+        columns.add(self.variant.finish());
+        columns.add(self.subject_id.finish());
+        columns.add(self.subject_type.finish());
+        columns.add(self.tenant_id.finish());
+        columns.add(self.selection_reason.finish());
+        columns.add(self.rule_path.finish());
+        columns.add(self.assignment_policy.finish());
+        columns.add(self.is_repeat_exposure.finish());
+        columns.add(self.attributes.finish());
     }
 }
 
@@ -97,16 +97,16 @@ pub(super) struct AssignmentColumns {
 }
 
 impl AssignmentColumns {
-    pub(super) fn new() -> AssignmentColumns {
+    pub(super) fn new(wanted: Wanted<'_>) -> AssignmentColumns {
         AssignmentColumns {
-            experiment: DictionaryColumn::new(),
-            subject_id: TextColumn::new(),
-            tenant_id: TextColumn::new(),
-            previous_variant: DictionaryColumn::new(),
-            new_variant: DictionaryColumn::new(),
-            change_reason: TextColumn::new(),
-            assignment_policy: ChoiceColumn::new::<AssignmentPolicy>(),
-            attributes: TextColumn::new(),
+            experiment: wanted.dictionary("experiment"),
+            subject_id: wanted.text("subject_id"),
+            tenant_id: wanted.text("tenant_id"),
+            previous_variant: wanted.dictionary("previous_variant"),
+            new_variant: wanted.dictionary("new_variant"),
+            change_reason: wanted.text("change_reason"),
+            assignment_policy: wanted.choice::<AssignmentPolicy>("assignment_policy"),
+            attributes: wanted.text("attributes"),
         }
     }
 }
@@ -139,15 +139,15 @@ impl PayloadColumns for AssignmentColumns {
         Ok(())
     }
 
-    fn finish(&mut self, columns: &mut Columns<'_>) {
-        columns.add("experiment", self.experiment.finish());
-        columns.add("subject_id", self.subject_id.finish());
-        columns.add("tenant_id", self.tenant_id.finish());
-        columns.add("previous_variant", self.previous_variant.finish());
-        columns.add("new_variant", self.new_variant.finish());
-        columns.add("change_reason", self.change_reason.finish());
-        columns.add("assignment_policy", self.assignment_policy.finish());
-        columns.add("attributes", self.attributes.finish());
+    fn finish(&mut self, columns: &mut Columns) {
+        columns.add(self.experiment.finish());
+        columns.add(self.subject_id.finish());
+        columns.add(self.tenant_id.finish());
+        columns.add(self.previous_variant.finish());
+        columns.add(self.new_variant.finish());
+        columns.add(self.change_reason.finish());
+        columns.add(self.assignment_policy.finish());
+        columns.add(self.attributes.finish());
     }
 }
 
@@ -165,17 +165,17 @@ pub(super) struct OutcomeColumns {
 }
 
 impl OutcomeColumns {
-    pub(super) fn new() -> OutcomeColumns {
+    pub(super) fn new(wanted: Wanted<'_>) -> OutcomeColumns {
         OutcomeColumns {
-            outcome_id: TextColumn::new(),
-            experiment: DictionaryColumn::new(),
-            variant: DictionaryColumn::new(),
-            subject_id: TextColumn::new(),
-            tenant_id: TextColumn::new(),
-            outcome_type: ChoiceColumn::new::<OutcomeType>(),
-            metric: DictionaryColumn::new(),
-            value: NumberColumn::default(),
-            payload_metadata: TextColumn::new(),
+            outcome_id: wanted.text("outcome_id"),
+            experiment: wanted.dictionary("experiment"),
+            variant: wanted.dictionary("variant"),
+            subject_id: wanted.text("subject_id"),
+            tenant_id: wanted.text("tenant_id"),
+            outcome_type: wanted.choice::<OutcomeType>("outcome_type"),
+            metric: wanted.dictionary("metric"),
+            value: wanted.number("value"),
+            payload_metadata: wanted.text("payload_metadata"),
         }
     }
 }
@@ -208,16 +208,16 @@ impl PayloadColumns for OutcomeColumns {
         Ok(())
     }
 
-    fn finish(&mut self, columns: &mut Columns<'_>) {
-        columns.add("outcome_id", self.outcome_id.finish());
-        columns.add("experiment", self.experiment.finish());
-        columns.add("variant", self.variant.finish());
-        columns.add("subject_id", self.subject_id.finish());
-        columns.add("tenant_id", self.tenant_id.finish());
-        columns.add("outcome_type", self.outcome_type.finish());
-        columns.add("metric", self.metric.finish());
-        columns.add("value", self.value.finish());
-        columns.add("payload_metadata", self.payload_metadata.finish());
+    fn finish(&mut self, columns: &mut Columns) {
+        columns.add(self.outcome_id.finish());
+        columns.add(self.experiment.finish());
+        columns.add(self.variant.finish());
+        columns.add(self.subject_id.finish());
+        columns.add(self.tenant_id.finish());
+        columns.add(self.outcome_type.finish());
+        columns.add(self.metric.finish());
+        columns.add(self.value.finish());
+        columns.add(self.payload_metadata.finish());
     }
 }
 
@@ -236,18 +236,18 @@ pub(super) struct SignalColumns {
 }
 
 impl SignalColumns {
-    pub(super) fn new() -> SignalColumns {
+    pub(super) fn new(wanted: Wanted<'_>) -> SignalColumns {
         SignalColumns {
-            experiment: DictionaryColumn::new(),
-            signal_type: ChoiceColumn::new::<SignalType>(),
-            signal: TextColumn::new(),
-            severity: ChoiceColumn::new::<Severity>(),
-            state: TextColumn::new(),
-            message: TextColumn::new(),
-            data: TextColumn::new(),
-            window_name: TextColumn::new(),
-            window_start: TimeColumn::new(),
-            window_end: TimeColumn::new(),
+            experiment: wanted.dictionary("experiment"),
+            signal_type: wanted.choice::<SignalType>("signal_type"),
+            signal: wanted.text("signal"),
+            severity: wanted.choice::<Severity>("severity"),
+            state: wanted.text("state"),
+            message: wanted.text("message"),
+            data: wanted.text("data"),
+            window_name: wanted.text("window_name"),
+            window_start: wanted.time("window_start"),
+            window_end: wanted.time("window_end"),
         }
     }
 }
@@ -282,17 +282,17 @@ impl PayloadColumns for SignalColumns {
         Ok(())
     }
 
-    fn finish(&mut self, columns: &mut Columns<'_>) {
-        columns.add("experiment", self.experiment.finish());
-        columns.add("signal_type", self.signal_type.finish());
-        columns.add("signal", self.signal.finish());
-        columns.add("severity", self.severity.finish());
-        columns.add("state", self.state.finish());
-        columns.add("message", self.message.finish());
-        columns.add("data", self.data.finish());
-        columns.add("window_name", self.window_name.finish());
-        columns.add("window_start", self.window_start.finish());
-        columns.add("window_end", self.window_end.finish());
+    fn finish(&mut self, columns: &mut Columns) {
+        columns.add(self.experiment.finish());
+        columns.add(self.signal_type.finish());
+        columns.add(self.signal.finish());
+        columns.add(self.severity.finish());
+        columns.add(self.state.finish());
+        columns.add(self.message.finish());
+        columns.add(self.data.finish());
+        columns.add(self.window_name.finish());
+        columns.add(self.window_start.finish());
+        columns.add(self.window_end.finish());
     }
 }
 
@@ -309,16 +309,16 @@ pub(super) struct ErrorColumns {
 }
 
 impl ErrorColumns {
-    pub(super) fn new() -> ErrorColumns {
+    pub(super) fn new(wanted: Wanted<'_>) -> ErrorColumns {
         ErrorColumns {
-            experiment: DictionaryColumn::new(),
-            variant: DictionaryColumn::new(),
-            subject_id: TextColumn::new(),
-            tenant_id: TextColumn::new(),
-            error_type: TextColumn::new(),
-            message: TextColumn::new(),
-            stack_trace: TextColumn::new(),
-            attributes: TextColumn::new(),
+            experiment: wanted.dictionary("experiment"),
+            variant: wanted.dictionary("variant"),
+            subject_id: wanted.text("subject_id"),
+            tenant_id: wanted.text("tenant_id"),
+            error_type: wanted.text("error_type"),
+            message: wanted.text("message"),
+            stack_trace: wanted.text("stack_trace"),
+            attributes: wanted.text("attributes"),
         }
     }
 }
@@ -349,14 +349,14 @@ impl PayloadColumns for ErrorColumns {
         Ok(())
     }
 
-    fn finish(&mut self, columns: &mut Columns<'_>) {
-        columns.add("experiment", self.experiment.finish());
-        columns.add("variant", self.variant.finish());
-        columns.add("subject_id", self.subject_id.finish());
-        columns.add("tenant_id", self.tenant_id.finish());
-        columns.add("error_type", self.error_type.finish());
-        columns.add("message", self.message.finish());
-        columns.add("stack_trace", self.stack_trace.finish());
-        columns.add("attributes", self.attributes.finish());
+    fn finish(&mut self, columns: &mut Columns) {
+        columns.add(self.experiment.finish());
+        columns.add(self.variant.finish());
+        columns.add(self.subject_id.finish());
+        columns.add(self.tenant_id.finish());
+        columns.add(self.error_type.finish());
+        columns.add(self.message.finish());
+        columns.add(self.stack_trace.finish());
+        columns.add(self.attributes.finish());
     }
 }

@@ -13,12 +13,13 @@ pub(crate) mod scan;
 use arrow::array::RecordBatch;
 
 use self::fields::Record;
+use self::members::Member;
 pub(crate) use self::object::{is_object, members_of};
 use self::record::RecordScanner;
 use self::scan::{Syntax, SyntaxKind, byte_at, skip_space};
 use crate::bad::{BadReason, BadRecord, Fault};
 use crate::columns::EventTables;
-use crate::{EventTime, EventType};
+use crate::{EventTime, EventType, Identity};
 
 /// The most bytes of a line, its ending not counted. A longer one is refused, and a source need not hold more of it than shows that.
 pub const MAX_LINE_BYTES: usize = 64 << 20;
@@ -36,8 +37,8 @@ pub const MAX_EVENT_ID_CHARACTERS: usize = 100;
 /// What was in a block of lines.
 #[derive(Debug)]
 pub struct Decoded {
-    /// The rows of each event type (the index is `EventType as usize`), with the schema of [`Table::of_event`](crate::Table::of_event);
-    /// `None` where there are none.
+    /// The rows of each event type (the index is `EventType as usize`), with the schema of [`Table::of_event`](crate::Table::of_event), or
+    /// with those of its columns that the decoder makes; `None` where there are none.
     pub batches: [Option<RecordBatch>; 5],
     /// The records in the order of their lines.
     pub records: Vec<DecodedRecord>,
@@ -56,6 +57,8 @@ pub struct DecodedRecord {
     pub row: u32,
     /// Its line in the block, from 0.
     pub line: u32,
+    /// The hashes of its ids.
+    pub identity: Identity,
 }
 
 /// Reads blocks of lines; keeps what it has learned of the producer's order of members, and its buffers, from one to the next.
@@ -124,9 +127,16 @@ impl Decoder {
     /// A decoder that expects the canonical order of members until it sees another.
     #[must_use]
     pub fn new() -> Decoder {
+        Decoder::of_columns(|_, _| true)
+    }
+
+    /// A decoder that makes only the columns of the event tables which `is_wanted` names, in the order of their schemas. Records are judged
+    /// all the same: what is bad for one decoder is bad for every other.
+    #[must_use]
+    pub fn of_columns(is_wanted: impl Fn(EventType, &str) -> bool) -> Decoder {
         Decoder {
             scanner: RecordScanner::new(),
-            tables: EventTables::new(),
+            tables: EventTables::new(&is_wanted),
             records: 0,
         }
     }
@@ -194,11 +204,12 @@ impl Decoder {
                 }
                 Ok(end) => {
                     match self.append(text) {
-                        Ok((event_type, row)) => {
+                        Ok((event_type, row, identity)) => {
                             block.records.push(DecodedRecord {
                                 event_type,
                                 row,
                                 line: block.line,
+                                identity,
                             });
                             block.line = block.line.saturating_add(1);
                         }
@@ -217,11 +228,19 @@ impl Decoder {
     }
 
     #[inline(always)]
-    fn append(&mut self, text: &str) -> fields::Judged<(EventType, u32)> {
+    fn append(&mut self, text: &str) -> fields::Judged<(EventType, u32, Identity)> {
         let record = Record::new(text, &self.scanner);
         let event_type = record.event_type()?;
         let row = self.tables.append(event_type, record)?;
-        Ok((event_type, row))
+        let identity = match event_type {
+            EventType::AnalysisSignal => Identity::of(record.event_id()?, None, None),
+            _ => {
+                let tenant = record.name_or_null(Member::TenantId)?;
+                let subject = record.name_or_null(Member::SubjectId)?;
+                Identity::of(record.event_id()?, tenant, subject)
+            }
+        };
+        Ok((event_type, row, identity))
     }
 }
 

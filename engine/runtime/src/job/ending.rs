@@ -66,7 +66,7 @@ impl Job {
         head.handed_on.extend(self.waiting.iter().map(|block| block.key()));
         self.telling = Some(BTreeSet::new());
         if !self.input.partitions.is_empty() {
-            self.settle_until(i64::MAX, &[])?;
+            self.settle_until(i64::MAX)?;
             self.release_blocks()?;
             self.evaluate_the_end()?;
         }

@@ -16,7 +16,7 @@ use crate::names::{JobNames, NO_NAME};
 use crate::plan::SHARDS;
 use crate::shard::Shard;
 use crate::state::Reader;
-use crate::state::blocks::{SavedBlock, SavedColumns};
+use crate::state::blocks::{Extent, SavedBlock, SavedColumns};
 
 /// No round brings so many; damage could claim more than there is memory for, before its checksum is known.
 const NEW_EXPERIMENTS: usize = 1 << 22;
@@ -76,10 +76,13 @@ impl Job {
         self.counters = head.counters;
         self.records_before = head.counters.records;
         self.revision = head.revision;
-        for query in self.queries.take_over(&head.queries, head.watermark) {
+        let not_whole = self.waiting.iter().filter(|block| !block.is_whole());
+        let from = not_whole.map(|block| block.last_slice).fold(head.watermark, i64::max);
+        for query in self.queries.take_over(&head.queries, from) {
             tracing::warn!(query, "this query is new: it runs over windows that start from now on");
         }
         self.handed_on = head.handed_on;
+        self.leave_out_what_is_gone();
         self.told = head.told;
         self.was_completed = head.is_completed;
         self.note_whole();
@@ -135,6 +138,19 @@ impl Job {
         while self.definitions.len() < count {
             let id = u32::try_from(self.definitions.len()).unwrap_or(u32::MAX);
             self.definitions.push(self.plan.define(id));
+        }
+    }
+
+    /// Where nobody took events until now, those that wait are not whole: a sink that takes them has what comes from now on.
+    fn leave_out_what_is_gone(&mut self) {
+        if self.decoded_extent() != Extent::Whole {
+            return;
+        }
+        let not_whole = self.waiting.iter().filter(|block| !block.is_whole());
+        let not_whole: Vec<(u32, u64)> = not_whole.map(|block| block.key()).collect();
+        if !not_whole.is_empty() {
+            tracing::warn!("events are taken by a sink or a query that is new: it has those that are read from now on");
+            self.handed_on.extend(not_whole);
         }
     }
 

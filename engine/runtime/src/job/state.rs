@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufWriter, Write as _};
 
 use backplane_checkpoint::PartWriter;
+use backplane_events::{EventType, Table};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +18,7 @@ use crate::plan::SHARDS;
 use crate::progress::Counters;
 use crate::shard::Shard;
 use crate::state;
-use crate::state::blocks::{Extent, SavedBlock};
+use crate::state::blocks::{Extent, Keys, SavedBlock};
 use crate::user_queries::KnownQuery;
 
 /// What of a job is small and written anew each time.
@@ -72,12 +73,26 @@ impl Job {
         if !self.queries.is_empty() {
             return Extent::Whole;
         }
-        let segments = self
-            .plan
-            .experiments
-            .iter()
-            .any(|experiment| !experiment.segments.is_empty());
-        Extent::Keys { segments }
+        self.keys()
+    }
+
+    /// How much of a block is ever looked at.
+    pub(super) fn decoded_extent(&self) -> Extent {
+        let events = EventType::ALL.iter().map(|event_type| Table::of_event(*event_type));
+        let mut handed_on = events.chain([Table::LateEvents]);
+        if !self.queries.is_empty() || handed_on.any(|table| self.outlets.want(table)) {
+            return Extent::Whole;
+        }
+        self.keys()
+    }
+
+    /// What the shards need of a block.
+    fn keys(&self) -> Extent {
+        let mut experiments = self.plan.experiments.iter();
+        Extent::Keys(Keys {
+            segments: experiments.any(|experiment| !experiment.segments.is_empty()),
+            outcome_ids: self.plan.folds_last(),
+        })
     }
 
     /// Where the job stands.
@@ -110,9 +125,9 @@ impl Job {
         if !self.epochs.are_kept() {
             return Ok(None);
         }
-        let own = self.own()?;
+        let (own, extent) = (self.own()?, self.decoded_extent());
         let Some(mut parts) = self.epochs.base_parts(SHARDS) else {
-            let takes_all = self.journal_extent() == Extent::Whole;
+            let takes_all = self.journal_extent() == self.decoded_extent();
             let is_whole = |block: &&SharedBlock| takes_all || self.whole.contains(&block.key());
             let waiting = self.waiting.iter().filter(|block| !is_whole(block)).cloned().collect();
             self.note_whole();
@@ -129,7 +144,7 @@ impl Job {
         for blocks in [&self.waiting, &self.queries.kept_blocks()] {
             state::write(&(blocks.len() as u64), first)?;
             for block in blocks {
-                state::write(&SavedBlock::of(block, Extent::Whole)?, first)?;
+                state::write(&SavedBlock::of(block, extent)?, first)?;
             }
         }
         let (shards, seen) = (&self.shards, &self.seen);

@@ -164,7 +164,7 @@ fn runs_without_it_carry_on_how_far_it_was_read() {
     let mut observer = Feeder {
         step: 0,
         stop: &stop,
-        on_round: Box::new(|_, _| true),
+        on_round: Box::new(|_, progress| progress.counters.records > progress.records_before),
     };
     assert_eq!(job.run(&stop, &mut observer).unwrap(), Ending::Stopped);
     let read = job.progress().counters.records - job.progress().records_before;

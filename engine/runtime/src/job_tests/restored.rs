@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use arrow::array::AsArray;
 use arrow::compute::max;
 use arrow::datatypes::Int64Type;
+use arrow::util::pretty::pretty_format_batches;
 use backplane_checkpoint::{CheckpointStore, Lease, Writer};
 use backplane_config::{Config, Document, Syntax};
 use backplane_connector_api::memory::{MemorySource, MemoryStore};
@@ -165,7 +166,10 @@ fn outcome(job: &Job, store: &MemoryStore, queries: &[UserQuery]) -> Outcome {
     }
     for query in queries {
         let found = store.query(&query.name);
-        let found = found.iter().map(|batch| format!("{batch:?}"));
+        // by their values: the order of a dictionary is that of blocks
+        let found = found
+            .iter()
+            .map(|batch| pretty_format_batches(std::slice::from_ref(batch)).unwrap().to_string());
         all.entry("queries").or_default().extend(found);
     }
     all.values_mut().for_each(|rows| rows.sort());

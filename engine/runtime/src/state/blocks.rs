@@ -11,33 +11,67 @@ use backplane_events::EventType;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::bytes;
-use crate::block::{Block, EventColumns, LateRecord, RecordMeta, SharedBlock, matters_to_subjects};
+use crate::block::{Block, EventColumns, LateRecord, RecordMeta, SharedBlock};
 use crate::error::RuntimeError;
 
-/// What the shards of ids read of an event besides its [`RecordMeta`].
+/// The ids of events: the shards of ids need their hashes alone, which a [`RecordMeta`] has; those of subjects ask which of two comes first.
 const EVENT_ID: &str = "event_id";
-/// What the shards of subjects read.
-const KEYS: [&str; 3] = [EVENT_ID, "subject_id", "tenant_id"];
-/// What they read besides where results are divided by segments.
+/// What the shards of subjects read besides.
+const SUBJECT: [&str; 2] = ["subject_id", "tenant_id"];
+/// What they read where results are divided by segments.
 const SEGMENTS: [&str; 2] = ["subject_type", "attributes"];
 
-/// How much of a block's columns is written down.
+/// What a [`RecordMeta`] is made of besides.
+const OF_RECORDS: [&str; 8] = [
+    "event_time",
+    "experiment",
+    "variant",
+    "new_variant",
+    "metric",
+    "outcome_type",
+    "value",
+    // tells the engine's own signals from others'
+    "metadata",
+];
+
+/// How much of a block's columns is made, or written down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
     /// All of them.
     Whole,
     /// What the shards need.
-    Keys {
-        /// Also what results are divided by.
-        segments: bool,
-    },
+    Keys(Keys),
 }
 
-/// Whether the shards need a column of events of a type.
-fn is_needed(event_type: EventType, column: &str, segments: bool) -> bool {
-    match matters_to_subjects(event_type) {
-        true => KEYS.contains(&column) || (segments && SEGMENTS.contains(&column)),
-        false => column == EVENT_ID,
+/// What the shards need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keys {
+    /// Also what results are divided by.
+    pub segments: bool,
+    /// Also the ids of outcomes: the last of several counts.
+    pub outcome_ids: bool,
+}
+
+impl Extent {
+    /// Whether a decoder makes a column of events of a type.
+    #[must_use]
+    pub fn decodes(self, event_type: EventType, column: &str) -> bool {
+        match self {
+            Extent::Whole => true,
+            Extent::Keys(keys) => OF_RECORDS.contains(&column) || keys.have(event_type, column),
+        }
+    }
+}
+
+impl Keys {
+    fn have(self, event_type: EventType, column: &str) -> bool {
+        let (is_event_id, is_subject) = (column == EVENT_ID, SUBJECT.contains(&column));
+        match event_type {
+            EventType::Exposure => is_event_id || is_subject || (self.segments && SEGMENTS.contains(&column)),
+            EventType::Outcome => is_subject || (self.outcome_ids && is_event_id),
+            EventType::Assignment => is_subject,
+            EventType::AnalysisSignal | EventType::Error => false,
+        }
     }
 }
 
@@ -66,10 +100,10 @@ impl SavedColumns {
             };
             let saved = match extent {
                 Extent::Whole => SavedBatch::Whole(written(&of_type.batch)?),
-                Extent::Keys { segments } => {
+                Extent::Keys(keys) => {
                     let (schema, arrays) = (of_type.batch.schema(), of_type.batch.columns());
                     let named = schema.fields().iter().map(|field| field.name()).zip(arrays);
-                    let needed = named.filter(|(name, _)| is_needed(*event_type, name, segments));
+                    let needed = named.filter(|(name, _)| keys.have(*event_type, name));
                     let texts = needed.filter_map(|(name, array)| {
                         let texts = array.as_string_opt()?;
                         Some((name.clone(), SavedText::of(texts)))
@@ -82,12 +116,22 @@ impl SavedColumns {
         Ok(SavedColumns(columns))
     }
 
+    /// Whether they have the ids of events of a type.
+    fn have_ids(&self, event_type: EventType) -> bool {
+        let of_type = self.0.iter().find(|(its_type, _)| *its_type == event_type);
+        of_type.is_some_and(|(_, saved)| match saved {
+            SavedBatch::Whole(_) => true,
+            SavedBatch::Texts(texts) => texts.iter().any(|(name, _)| name == EVENT_ID),
+        })
+    }
+
     /// The columns again, with every row.
     fn restore(&self) -> Result<[Option<EventColumns>; 5], RuntimeError> {
         let mut columns = [const { None }; 5];
         for (event_type, saved) in &self.0 {
             let batch = match saved {
                 SavedBatch::Whole(bytes) => read_batch(bytes)?,
+                SavedBatch::Texts(texts) if texts.is_empty() => continue,
                 SavedBatch::Texts(texts) => {
                     let restored = texts
                         .iter()
@@ -97,7 +141,7 @@ impl SavedColumns {
                 }
             };
             if let Some(place) = columns.get_mut(*event_type as usize) {
-                *place = Some(EventColumns::new(batch)?);
+                *place = Some(EventColumns::new(batch));
             }
         }
         Ok(columns)
@@ -193,6 +237,9 @@ pub struct SavedBlock {
     late: Vec<LateRecord>,
     last_slice: i64,
     columns: SavedColumns,
+    /// The hashes of ids, 16 bytes each, of the records whose ids are not among the columns.
+    #[serde(with = "super::bytes")]
+    id_hashes: Vec<u8>,
 }
 
 impl SavedBlock {
@@ -208,6 +255,14 @@ impl SavedBlock {
     #[must_use]
     pub fn with(block: &Block, columns: SavedColumns) -> Self {
         let indices = 0..u32::try_from(block.records.len()).unwrap_or(u32::MAX);
+        let has_ids = EventType::ALL.iter().map(|event_type| columns.have_ids(*event_type));
+        let has_ids: Vec<bool> = has_ids.collect();
+        let mut id_hashes = Vec::with_capacity(block.records.len() * size_of::<u128>());
+        for record in &block.records {
+            if !has_ids.get(record.event_type as usize).is_some_and(|has_ids| *has_ids) {
+                id_hashes.extend_from_slice(&record.id_hash.to_le_bytes());
+            }
+        }
         SavedBlock {
             partition: block.partition,
             sequence: block.sequence,
@@ -216,6 +271,7 @@ impl SavedBlock {
             late: block.late.clone(),
             last_slice: block.last_slice,
             columns,
+            id_hashes,
         }
     }
 
@@ -225,10 +281,19 @@ impl SavedBlock {
     /// [`RuntimeError::State`] if it is none.
     pub fn restore(mut self) -> Result<SharedBlock, RuntimeError> {
         let columns = self.columns.restore()?;
+        let (id_hashes, _) = self.id_hashes.as_chunks();
+        let mut id_hashes = id_hashes.iter().map(|bytes| u128::from_le_bytes(*bytes));
         for record in &mut self.records {
             let of_type = columns.get(record.event_type as usize).and_then(Option::as_ref);
-            let of_type = of_type.ok_or_else(|| RuntimeError::state("read", "a block lacks columns of its records"))?;
-            (record.id_hash, record.subject_hash) = of_type.hashes(record.row);
+            if let Some(of_type) = of_type {
+                let identity = of_type.identity(record.row);
+                (record.id_hash, record.subject_hash) = (identity.event_id, identity.subject);
+            }
+            if of_type.is_none_or(|of_type| of_type.event_id.is_none()) {
+                let hash = id_hashes.next();
+                record.id_hash =
+                    hash.ok_or_else(|| RuntimeError::state("read", "a block lacks columns of its records"))?;
+            }
         }
         let mut block = Block::assemble(self.partition, self.sequence, columns, self.records);
         block.late = self.late;

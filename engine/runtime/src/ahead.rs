@@ -1,0 +1,119 @@
+//! Reading ahead: what a batch of records will need is asked for before any of it is used.
+//!
+//! The state is larger than the caches, and a record's way through it is a chain: index, subject, key, row, accumulator. Taken record by record
+//! each step waits for memory. Taken step by step over a batch, the steps of different records do not depend on each other, and a processor
+//! waits for a dozen of them at once (Chen, Ailamaki, Gibbons, Mowry 2004, group prefetching). Loads do what prefetch instructions would, and
+//! need no `unsafe`: what they give is thrown away.
+
+use std::hint::black_box;
+
+use backplane_events::EventType;
+
+use crate::experiment::ExperimentState;
+use crate::names::NO_NAME;
+use crate::pending::Segment;
+use crate::recent::RecentRecord;
+use crate::row::Row;
+use crate::shard::{Maturing, Shard, ShardContext};
+use crate::subjects::{NONE, SubjectTable};
+
+impl Shard {
+    /// Finds the subjects of a segment's records; [`NONE`] for those that are new, and for second deliveries.
+    pub(crate) fn locate(&self, segment: &Segment, located: &mut Vec<u32>) {
+        let block = &segment.block;
+        located.clear();
+        located.extend(segment.records.iter().map(|index| {
+            let record = block.records.get(*index as usize);
+            let record = record.filter(|_| !block.is_dropped(*index));
+            record
+                .and_then(|record| self.subjects.guess(record.subject_hash))
+                .unwrap_or(NONE)
+        }));
+        for (index, slot) in segment.records.iter().zip(located) {
+            let Some(record) = block.records.get(*index as usize).filter(|_| *slot != NONE) else {
+                continue;
+            };
+            let (tenant, subject) = block.subject(record);
+            if !self.subjects.is(*slot, record.subject_hash, tenant, subject) {
+                // two keys of one hash
+                let found = self.subjects.find(record.subject_hash, tenant, subject);
+                *slot = found.unwrap_or(NONE);
+            }
+        }
+    }
+
+    /// Touches the rows of a segment's subjects, then what its outcomes fold into.
+    pub(crate) fn touch(&self, context: &ShardContext<'_>, segment: &Segment, located: &[u32]) {
+        let mut seen = 0;
+        for slot in located {
+            seen ^= first_time(*slot, &self.subjects, &self.rows);
+        }
+        black_box(seen);
+        let mut seen = 0;
+        for (index, slot) in segment.records.iter().zip(located) {
+            let outcome = segment.block.records.get(*index as usize);
+            let outcome = outcome.filter(|record| *slot != NONE && record.event_type == EventType::Outcome);
+            let Some(record) = outcome else { continue };
+            let row_id = match record.experiment {
+                NO_NAME => self.subjects.get(*slot).map(|subject| subject.first_row),
+                experiment => self.find_row(*slot, experiment),
+            };
+            let row = row_id.and_then(|row_id| Some((row_id, self.rows.get(row_id as usize)?)));
+            let Some((row_id, row)) = row else { continue };
+            let Some(Some(state)) = self.experiments.get(row.experiment as usize) else {
+                continue;
+            };
+            let Some(slot) = state.existing_slot(record.name) else {
+                continue;
+            };
+            seen ^= u64::from(state.is_folded(slot, row.local));
+            for (window, open) in context.plan.windows.iter().zip(&self.open) {
+                let index = window.first_ending_after(record.time);
+                let pane = open.panes.get(&index);
+                seen ^= u64::from(pane.is_some_and(|pane| pane.get(row_id, slot).is_some()));
+            }
+        }
+        black_box(seen);
+    }
+}
+
+/// Touches the first row of a subject.
+fn first_time(slot: u32, subjects: &SubjectTable, rows: &[Row]) -> i64 {
+    let first = subjects
+        .get(slot)
+        .and_then(|subject| rows.get(subject.first_row as usize));
+    first.map_or(0, |row| row.first_time)
+}
+
+/// Touches the rows whose attribution windows close, and their accumulators.
+pub(crate) fn touch_maturing(maturing: &[Maturing], rows: &[Row], experiments: &[Option<ExperimentState>]) {
+    let mut seen = 0;
+    for maturing in maturing {
+        seen ^= rows.get(maturing.row as usize).map_or(0, |row| row.first_time);
+    }
+    black_box(seen);
+    let mut seen = false;
+    for maturing in maturing {
+        let Some(row) = rows.get(maturing.row as usize) else {
+            continue;
+        };
+        if let Some(Some(state)) = experiments.get(row.experiment as usize) {
+            seen ^= state.has_outcomes(row.local);
+        }
+    }
+    black_box(seen);
+}
+
+/// Touches the subjects of records that are forgotten, and their first rows.
+pub(crate) fn touch_forgotten(records: &[RecentRecord], subjects: &SubjectTable, rows: &[Row]) {
+    let mut seen = 0;
+    for record in records {
+        seen ^= subjects.get(record.subject).map_or(0, |subject| subject.first_row);
+    }
+    black_box(seen);
+    let mut seen = 0;
+    for record in records {
+        seen ^= first_time(record.subject, subjects, rows);
+    }
+    black_box(seen);
+}
