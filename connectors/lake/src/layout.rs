@@ -145,14 +145,13 @@ pub(crate) fn writer_properties(table: Table) -> WriterProperties {
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
         .set_created_by(concat!("backplane ", env!("CARGO_PKG_VERSION")).to_owned());
-    let is_of_events = EventType::ALL
-        .iter()
-        .any(|event_type| Table::of_event(*event_type) == table);
+    let mut events = EventType::ALL.iter().map(|event_type| Table::of_event(*event_type));
+    let is_of_many = events.any(|events| events == table) && table != Table::Signals;
     for field in table.schema().fields() {
         let column = ColumnPath::from(field.name().as_str());
         match field.name().as_str() {
             // files of other tables are small, and most of them have every experiment
-            "experiment" | "subject_id" if is_of_events => {
+            "experiment" | "subject_id" if is_of_many => {
                 // the filter is folded to what is needed when the row group is closed
                 properties = properties
                     .set_column_bloom_filter_enabled(column.clone(), true)

@@ -139,6 +139,11 @@ impl Block {
         let readers = RowReaders::new(&columns)?;
         let mut records = Vec::with_capacity(order.len());
         for (event_type, row, identity) in order {
+            let has_ids = |columns: &EventColumns| columns.event_id.is_some();
+            let place = columns.get(event_type as usize).and_then(Option::as_ref);
+            if identity.is_none() && !place.is_some_and(has_ids) {
+                return Err(wrong_schema("event_id"));
+            }
             records.push(readers.read(event_type, row, identity)?);
         }
         Ok(Block::assemble(partition, sequence, columns, records))
@@ -217,12 +222,7 @@ impl Block {
     #[must_use]
     pub fn is_whole(&self) -> bool {
         let mut columns = EventType::ALL.iter().zip(&self.columns);
-        columns.all(|(event_type, columns)| {
-            let fields = Table::of_event(*event_type).schema().fields().len();
-            columns
-                .as_ref()
-                .is_none_or(|columns| columns.batch.num_columns() == fields)
-        })
+        columns.all(|(event_type, columns)| columns.as_ref().is_none_or(|columns| columns.are_whole(*event_type)))
     }
 
     /// The event id of a record; nothing where it was not asked for.
@@ -357,6 +357,12 @@ fn dictionary<'a>(batch: &'a RecordBatch, column: &str) -> Option<&'a Dictionary
 }
 
 impl EventColumns {
+    /// Whether they are all that the table of their type has.
+    #[must_use]
+    pub fn are_whole(&self, event_type: EventType) -> bool {
+        self.batch.num_columns() == Table::of_event(event_type).schema().fields().len()
+    }
+
     /// The hashes of the ids at a row.
     #[must_use]
     pub fn identity(&self, row: u32) -> Identity {

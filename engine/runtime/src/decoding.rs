@@ -118,6 +118,8 @@ pub fn start_pool(name: &'static str, threads: usize, begin: fn()) -> Result<ray
         .num_threads(threads)
         .thread_name(move |index| format!("{name}-{index}"))
         .start_handler(move |_| begin())
+        // a panic has been told of; whoever waits for what the thread was at finds that nothing comes
+        .panic_handler(|_| {})
         .build()
         .map_err(|error| RuntimeError::Configuration(format!("cannot start {threads} threads: {error}")))
 }

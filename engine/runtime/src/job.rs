@@ -90,7 +90,7 @@ pub struct Job {
     told: BTreeSet<String>,
     /// Those that are told at this run's end, while it is on.
     telling: Option<BTreeSet<String>>,
-    /// Whether all that was read was read by an earlier run, which came to its end.
+    /// Whether all that was taken in was so by an earlier run, which came to its end.
     was_completed: bool,
     /// Records that earlier runs had decoded.
     records_before: u64,

@@ -26,7 +26,9 @@ pub fn emit_block(block: &Block, watermark: i64, plan: &Plan, outlets: &mut Outl
         if !outlets.want(table) {
             continue;
         }
-        if let Some(columns) = block.columns_of(*event_type) {
+        // a sink that was added has what was read since
+        let columns = block.columns_of(*event_type);
+        if let Some(columns) = columns.filter(|columns| columns.are_whole(*event_type)) {
             outlets.rows(table, kept_rows(block, *event_type, watermark, &columns.batch)?)?;
         }
     }
@@ -84,7 +86,8 @@ fn late_rows(block: &Block, watermark: i64, windows: &[WindowPlan]) -> Result<Re
         else {
             continue;
         };
-        let Some(columns) = block.columns_of(record.event_type) else {
+        let columns = block.columns_of(record.event_type);
+        let Some(columns) = columns.filter(|columns| columns.are_whole(record.event_type)) else {
             continue;
         };
         json.clear();

@@ -239,26 +239,16 @@ impl Shard {
     fn apply(&mut self, context: &ShardContext<'_>, slice: i64, block: &SharedBlock, record: &RecordMeta, slot: u32) {
         use backplane_events::EventType;
         // it may have come with a record of this very slice
-        let mut slot = || match slot {
-            NONE => {
-                let (tenant, subject) = block.subject(record);
-                self.subjects.find_or_insert(record.subject_hash, tenant, subject)
-            }
-            known => known,
+        let slot = if slot == NONE {
+            let (tenant, subject) = block.subject(record);
+            self.subjects.find_or_insert(record.subject_hash, tenant, subject)
+        } else {
+            slot
         };
         match record.event_type {
-            EventType::Exposure => {
-                let slot = slot();
-                self.apply_exposure(context, slice, block, record, slot);
-            }
-            EventType::Outcome => {
-                let slot = slot();
-                self.apply_outcome(context, slice, block, record, slot);
-            }
-            EventType::Assignment => {
-                let slot = slot();
-                self.apply_assignment(context, record, slot);
-            }
+            EventType::Exposure => self.apply_exposure(context, slice, block, record, slot),
+            EventType::Outcome => self.apply_outcome(context, slice, block, record, slot),
+            EventType::Assignment => self.apply_assignment(context, record, slot),
             EventType::AnalysisSignal | EventType::Error => {}
         }
     }

@@ -102,15 +102,15 @@ impl UserQueries {
         self.queries.iter().zip(&self.since).map(known).collect()
     }
 
-    /// Goes on from a state with other queries, perhaps: a query that is new, or another one now, runs over windows that start at the
-    /// watermark or later. Gives the names of those.
-    pub fn take_over(&mut self, known: &BTreeMap<String, KnownQuery>, watermark: i64) -> Vec<String> {
+    /// Goes on from a state with other queries, perhaps: a query that is new, or another one now, runs over windows that start at
+    /// `from` or later. Gives the names of those.
+    pub fn take_over(&mut self, known: &BTreeMap<String, KnownQuery>, from: i64) -> Vec<String> {
         let mut new = Vec::new();
         for (query, since) in self.queries.iter().zip(&mut self.since) {
             match known.get(&query.name) {
                 Some(known) if known.definition == query.definition() => *since = known.since,
                 _ => {
-                    *since = watermark;
+                    *since = from;
                     new.push(query.name.clone());
                 }
             }

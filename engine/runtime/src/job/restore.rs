@@ -78,11 +78,13 @@ impl Job {
         self.revision = head.revision;
         let not_whole = self.waiting.iter().filter(|block| !block.is_whole());
         let from = not_whole.map(|block| block.last_slice).fold(head.watermark, i64::max);
+        if from > head.watermark && self.decoded_extent() == Extent::Whole {
+            tracing::warn!("events are taken by a sink or a query that is new: it has those that are read from now on");
+        }
         for query in self.queries.take_over(&head.queries, from) {
             tracing::warn!(query, "this query is new: it runs over windows that start from now on");
         }
         self.handed_on = head.handed_on;
-        self.leave_out_what_is_gone();
         self.told = head.told;
         self.was_completed = head.is_completed;
         self.note_whole();
@@ -141,19 +143,6 @@ impl Job {
         }
     }
 
-    /// Where nobody took events until now, those that wait are not whole: a sink that takes them has what comes from now on.
-    fn leave_out_what_is_gone(&mut self) {
-        if self.decoded_extent() != Extent::Whole {
-            return;
-        }
-        let not_whole = self.waiting.iter().filter(|block| !block.is_whole());
-        let not_whole: Vec<(u32, u64)> = not_whole.map(|block| block.key()).collect();
-        if !not_whole.is_empty() {
-            tracing::warn!("events are taken by a sink or a query that is new: it has those that are read from now on");
-            self.handed_on.extend(not_whole);
-        }
-    }
-
     /// Hands what waits in blocks to the shards, which hold nothing that waits.
     fn take_waiting_in(&mut self) {
         let (watermark, waiting) = (self.watermark, &self.waiting);
@@ -195,10 +184,13 @@ impl Job {
                         break;
                     }
                 }
-                for block in self.take_released() {
-                    if replay.keeps_blocks {
-                        self.queries.keep(block);
-                    }
+                for block in self.take_released().into_iter().filter(|_| replay.keeps_blocks) {
+                    // columns that it got only when a query came
+                    let block = match replay.whole.remove(&block.key()) {
+                        Some(columns) => SavedBlock::with(&block, columns).restore()?,
+                        None => block,
+                    };
+                    self.queries.keep(block);
                 }
                 self.queries.forget(&self.plan, watermark);
             }

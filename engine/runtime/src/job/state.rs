@@ -25,7 +25,7 @@ use crate::user_queries::KnownQuery;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Head {
-    /// How far each source partition was read, in the order of their discovery.
+    /// How far each source partition was taken in, in the order of their discovery.
     pub partitions: Vec<PartitionHead>,
     /// The watermark, microseconds.
     pub watermark: i64,
@@ -79,8 +79,10 @@ impl Job {
     /// How much of a block is ever looked at.
     pub(super) fn decoded_extent(&self) -> Extent {
         let events = EventType::ALL.iter().map(|event_type| Table::of_event(*event_type));
-        let mut handed_on = events.chain([Table::LateEvents]);
-        if !self.queries.is_empty() || handed_on.any(|table| self.outlets.want(table)) {
+        let mut whole = events
+            .filter(|table| *table != Table::Signals)
+            .chain([Table::LateEvents]);
+        if !self.queries.is_empty() || whole.any(|table| self.outlets.want(table)) {
             return Extent::Whole;
         }
         self.keys()
@@ -92,6 +94,7 @@ impl Job {
         Extent::Keys(Keys {
             segments: experiments.any(|experiment| !experiment.segments.is_empty()),
             outcome_ids: self.plan.folds_last(),
+            signals: self.outlets.want(Table::Signals),
         })
     }
 
@@ -144,6 +147,8 @@ impl Job {
         for blocks in [&self.waiting, &self.queries.kept_blocks()] {
             state::write(&(blocks.len() as u64), first)?;
             for block in blocks {
+                // one of a run in which nobody took events has no more
+                let extent = if block.is_whole() { extent } else { self.keys() };
                 state::write(&SavedBlock::of(block, extent)?, first)?;
             }
         }

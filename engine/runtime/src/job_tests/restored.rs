@@ -10,7 +10,7 @@ use arrow::datatypes::Int64Type;
 use arrow::util::pretty::pretty_format_batches;
 use backplane_checkpoint::{CheckpointStore, Lease, Writer};
 use backplane_config::{Config, Document, Syntax};
-use backplane_connector_api::memory::{MemorySource, MemoryStore};
+use backplane_connector_api::memory::{MemorySink, MemorySource, MemoryStore};
 use backplane_events::Table;
 use backplane_generator::{GeneratorConfig, generate};
 use object_store::ObjectStore;
@@ -18,7 +18,7 @@ use object_store::memory::InMemory;
 
 use super::{Feeder, all_tables, job_of, rows, texts};
 use crate::evaluation::OWN_METADATA;
-use crate::{Checkpoints, Ending, Job, LEAST_JOURNAL, Recovery, RuntimeError, Start, UserQuery};
+use crate::{Checkpoints, Ending, Job, LEAST_JOURNAL, Outlet, Recovery, RuntimeError, Start, UserQuery};
 
 /// So small that a stream takes some dozens of rounds.
 const BLOCK_BYTES: usize = 32_000;
@@ -97,11 +97,21 @@ fn job(
     store: &MemoryStore,
     block_bytes: usize,
 ) -> Job {
+    job_with(config, queries, partitions, all_tables(store), block_bytes)
+}
+
+fn job_with(
+    config: &Config,
+    queries: &[UserQuery],
+    partitions: &Partitions,
+    outlet: Outlet,
+    block_bytes: usize,
+) -> Job {
     let texts = partitions
         .iter()
         .map(|(name, text)| (name.clone(), text.clone().into()));
     let source = MemorySource::bounded("lines", texts);
-    let outlet = all_tables(store).with_queries(queries.iter().map(|query| query.name.clone()));
+    let outlet = outlet.with_queries(queries.iter().map(|query| query.name.clone()));
     let job = job_of(config, queries.to_vec(), source, vec![outlet], 2);
     job.with_block_bytes(block_bytes)
 }
@@ -138,9 +148,29 @@ fn in_pieces(
     rounds: usize,
     least_journal: u64,
 ) -> (Outcome, usize) {
+    let pieces = Pieces { rounds, least_journal };
+    in_pieces_with(config, queries, partitions, pieces, |_| Table::ALL.to_vec())
+}
+
+/// How a job is stopped again and again.
+#[derive(Clone, Copy)]
+struct Pieces {
+    rounds: usize,
+    least_journal: u64,
+}
+
+/// The same, with a sink that takes these tables in each piece.
+fn in_pieces_with(
+    config: &Config,
+    queries: &[UserQuery],
+    partitions: &Partitions,
+    Pieces { rounds, least_journal }: Pieces,
+    tables: impl Fn(usize) -> Vec<Table>,
+) -> (Outcome, usize) {
     let (store, epochs) = (MemoryStore::new(), epochs());
     for piece in 1..200 {
-        let mut job = job(config, queries, partitions, &store, BLOCK_BYTES);
+        let outlet = Outlet::new(Box::new(MemorySink::new("memory", store.clone())), tables(piece));
+        let mut job = job_with(config, queries, partitions, outlet, BLOCK_BYTES);
         assert_eq!(resume(&mut job, &epochs, least_journal).unwrap(), piece == 1);
         let stop = AtomicBool::new(false);
         let mut observer = Feeder {
@@ -222,6 +252,59 @@ fn stopped_and_read_back_at_any_round_it_ends_with_the_same_rows_and_the_same_st
                 assert!(found.state == whole.state, "{how}: the states differ");
             }
         }
+    }
+}
+
+/// What a job writes that hands no events on.
+const RESULTS: [Table; 4] = [
+    Table::AssignmentCounts,
+    Table::MetricStats,
+    Table::MaturedStats,
+    Table::Signals,
+];
+
+#[test]
+fn results_are_the_same_where_nobody_takes_events_and_where_a_sink_for_them_comes_later() {
+    let (config, partitions) = stream(GeneratorConfig::property(3), 3);
+    let in_one = Pieces {
+        rounds: usize::MAX,
+        least_journal: LEAST_JOURNAL,
+    };
+    let run = |pieces, tables: fn(usize) -> Vec<Table>| in_pieces_with(&config, &[], &partitions, pieces, tables);
+    let all = run(in_one, |_| Table::ALL.to_vec()).0;
+    let alone = run(in_one, |_| RESULTS.to_vec()).0;
+    assert!(alone.rows["exposures"].is_empty() && !alone.cumulative.is_empty() && !alone.rows["signals"].is_empty());
+    let assert_same = |found: &Outcome, how: &str| {
+        for table in RESULTS {
+            assert_eq!(
+                found.rows.get(table.name()),
+                all.rows.get(table.name()),
+                "{how}, {table:?}"
+            );
+        }
+        assert_eq!(found.cumulative, all.cumulative, "{how}");
+        assert!(found.state == all.state, "{how}: the states differ");
+    };
+    assert_same(&alone, "in one");
+    for (rounds, least_journal) in [(3, LEAST_JOURNAL), (4, 300_000), (3, 0)] {
+        let pieces = Pieces { rounds, least_journal };
+        let (found, count) = run(pieces, |_| RESULTS.to_vec());
+        assert!(count > 2, "{count} pieces");
+        assert_same(&found, &format!("{rounds} rounds, a journal of {least_journal}"));
+        let later: fn(usize) -> Vec<Table> = |piece| {
+            if piece < 3 {
+                RESULTS.to_vec()
+            } else {
+                Table::ALL.to_vec()
+            }
+        };
+        let found = run(pieces, later).0;
+        assert_same(
+            &found,
+            &format!("events later, {rounds} rounds, a journal of {least_journal}"),
+        );
+        let events = found.rows["exposures"].len();
+        assert!(0 < events && events < all.rows["exposures"].len(), "{events} exposures");
     }
 }
 

@@ -22,7 +22,7 @@ const SUBJECT: [&str; 2] = ["subject_id", "tenant_id"];
 const SEGMENTS: [&str; 2] = ["subject_type", "attributes"];
 
 /// What a [`RecordMeta`] is made of besides.
-const OF_RECORDS: [&str; 8] = [
+const OF_RECORDS: [&str; 7] = [
     "event_time",
     "experiment",
     "variant",
@@ -30,8 +30,6 @@ const OF_RECORDS: [&str; 8] = [
     "metric",
     "outcome_type",
     "value",
-    // tells the engine's own signals from others'
-    "metadata",
 ];
 
 /// How much of a block's columns is made, or written down.
@@ -50,6 +48,8 @@ pub struct Keys {
     pub segments: bool,
     /// Also the ids of outcomes: the last of several counts.
     pub outcome_ids: bool,
+    /// Also signals, whole: somebody takes them.
+    pub signals: bool,
 }
 
 impl Extent {
@@ -58,12 +58,18 @@ impl Extent {
     pub fn decodes(self, event_type: EventType, column: &str) -> bool {
         match self {
             Extent::Whole => true,
-            Extent::Keys(keys) => OF_RECORDS.contains(&column) || keys.have(event_type, column),
+            Extent::Keys(keys) => {
+                keys.have_all(event_type) || OF_RECORDS.contains(&column) || keys.have(event_type, column)
+            }
         }
     }
 }
 
 impl Keys {
+    fn have_all(self, event_type: EventType) -> bool {
+        self.signals && event_type == EventType::AnalysisSignal
+    }
+
     fn have(self, event_type: EventType, column: &str) -> bool {
         let (is_event_id, is_subject) = (column == EVENT_ID, SUBJECT.contains(&column));
         match event_type {
@@ -100,6 +106,7 @@ impl SavedColumns {
             };
             let saved = match extent {
                 Extent::Whole => SavedBatch::Whole(written(&of_type.batch)?),
+                Extent::Keys(keys) if keys.have_all(*event_type) => SavedBatch::Whole(written(&of_type.batch)?),
                 Extent::Keys(keys) => {
                     let (schema, arrays) = (of_type.batch.schema(), of_type.batch.columns());
                     let named = schema.fields().iter().map(|field| field.name()).zip(arrays);

@@ -2,7 +2,7 @@
 //!
 //! A record is a byte that says what it is and what follows, and numbers of variable length (LEB128, differences zigzagged): its time since the
 //! record before, its slice since its time, its names, its row where that is not the next of its type, and a value that is not 0.
-//! Hashes are made again from what is hashed.
+//! Hashes are not among them: they are made again from what is hashed, or lie beside the columns (`blocks.rs`).
 
 use backplane_events::EventType;
 use serde::de::Error as _;
