@@ -2,13 +2,15 @@
 
     python whole_job.py BACKPLANE [--events 2000000] [--rounds 3] [--folder DIR]
 
-Generates the stream once, then runs each contender `rounds` times in turn and prints the median events per second and the ratios.
+Generates the stream once, then runs each contender `rounds` times in turn and prints the median events per second, the median CPU time (user
+and system) an event, how many cores that kept busy, and the ratios.
 Both forms: results only, and results with the events in the lake (DuckDB: as zstd Parquet).
 """
 
 from __future__ import annotations
 
 import argparse
+import resource
 import shutil
 import statistics
 import subprocess
@@ -29,16 +31,27 @@ def main() -> None:
         "duckdb, results and events": lambda: duckdb(events, chosen.folder / "parquet"),
     }
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    cpu: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(chosen.rounds):
         for name, contender in contenders.items():
+            before = cpu_seconds()
             seconds[name].append(contender())
+            cpu[name].append(cpu_seconds() - before)
     print(f"{chosen.events:,} events, {events.stat().st_size / chosen.events:.0f} bytes each, {chosen.rounds} rounds, medians")
     rate = {name: chosen.events / statistics.median(times) for name, times in seconds.items()}
     for name, times in seconds.items():
         spread = f"{min(times):.2f} to {max(times):.2f} s"
-        print(f"  {name:32} {rate[name]:>12,.0f} events/s   {spread}")
+        busy = statistics.median(used / time for used, time in zip(cpu[name], times))
+        each = statistics.median(cpu[name]) / chosen.events * 1e6
+        print(f"  {name:32} {rate[name]:>12,.0f} events/s   {spread:16}   {each:.2f} µs of CPU time an event, {busy:.2f} cores")
     for form in ("results", "results and events"):
         print(f"  ratio to DuckDB, {form:18} {rate['backplane, ' + form] / rate['duckdb, ' + form]:.2f}")
+
+
+def cpu_seconds() -> float:
+    """What all processes that were started and have ended used, user and system."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def arguments(doc: str | None, events: int) -> argparse.Namespace:
