@@ -17,14 +17,18 @@ impl Identity {
     pub fn of(event_id: &str, tenant: Option<&str>, subject: Option<&str>) -> Identity {
         Identity {
             event_id: xxh3_128(event_id.as_bytes()),
-            subject: subject.map_or(0, |subject| subject_hash(tenant, subject)),
+            subject: subject.map_or(0, |subject| {
+                Identity::subject_hash(tenant.unwrap_or_default().as_bytes(), subject.as_bytes())
+            }),
         }
     }
-}
 
-fn subject_hash(tenant: Option<&str>, subject: &str) -> u64 {
-    match tenant {
-        None | Some("") => xxh3_64(subject.as_bytes()),
-        Some(tenant) => xxh3_64_with_seed(subject.as_bytes(), xxh3_64(tenant.as_bytes())),
+    /// The hash of a subject by the texts of its tenant and its id.
+    #[must_use]
+    pub fn subject_hash(tenant: &[u8], subject: &[u8]) -> u64 {
+        match tenant {
+            [] => xxh3_64(subject),
+            tenant => xxh3_64_with_seed(subject, xxh3_64(tenant)),
+        }
     }
 }

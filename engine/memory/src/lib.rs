@@ -15,6 +15,7 @@
 //! assert!(backplane_memory::usage().heap >= 800);
 //! ```
 
+mod column;
 mod files;
 pub mod pieces;
 mod place;
@@ -24,6 +25,7 @@ use std::path::PathBuf;
 
 use hashbrown::DefaultHashBuilder;
 
+pub use column::StateColumn;
 pub use place::{LEAST_PIECE, StateMemory, Usage, check, failure, usage};
 pub use vector::{StateVec, elements};
 
@@ -55,9 +57,14 @@ mod tests {
         _alone: MutexGuard<'static, ()>,
     }
 
-    fn limited(bytes: u64, folder: &Path) -> Limited {
+    /// What is in use is counted for the process, too.
+    pub(crate) fn alone() -> MutexGuard<'static, ()> {
         static ONE: Mutex<()> = Mutex::new(());
-        let alone = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+        ONE.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn limited(bytes: u64, folder: &Path) -> Limited {
+        let alone = alone();
         limit(usage().heap + bytes, folder.to_owned());
         Limited { _alone: alone }
     }

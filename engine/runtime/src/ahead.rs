@@ -13,7 +13,7 @@ use crate::experiment::ExperimentState;
 use crate::names::NO_NAME;
 use crate::pending::Segment;
 use crate::recent::RecentRecord;
-use crate::row::Row;
+use crate::row::Rows;
 use crate::shard::{Maturing, Shard, ShardContext};
 use crate::subjects::{NONE, SubjectTable};
 
@@ -29,13 +29,23 @@ impl Shard {
                 .and_then(|record| self.subjects.guess(record.subject_hash))
                 .unwrap_or(NONE)
         }));
+        let mut seen = 0;
+        for slot in located.iter() {
+            seen ^= self.subjects.get(*slot).map_or(0, |subject| subject.first_row);
+        }
+        black_box(seen);
+        let mut seen = 0;
+        for slot in located.iter() {
+            seen ^= self.subjects.touch_key(*slot);
+        }
+        black_box(seen);
         for (index, slot) in segment.records.iter().zip(located) {
             let Some(record) = block.records.get(*index as usize).filter(|_| *slot != NONE) else {
                 continue;
             };
             let (tenant, subject) = block.subject(record);
-            if !self.subjects.is(*slot, record.subject_hash, tenant, subject) {
-                // two keys of one hash
+            if !self.subjects.is(*slot, tenant, subject) {
+                // another key of much the same hash
                 let found = self.subjects.find(record.subject_hash, tenant, subject);
                 *slot = found.unwrap_or(NONE);
             }
@@ -58,9 +68,9 @@ impl Shard {
                 NO_NAME => self.subjects.get(*slot).map(|subject| subject.first_row),
                 experiment => self.find_row(*slot, experiment),
             };
-            let row = row_id.and_then(|row_id| Some((row_id, self.rows.get(row_id as usize)?)));
+            let row = row_id.and_then(|row_id| Some((row_id, self.rows.get(row_id)?)));
             let Some((row_id, row)) = row else { continue };
-            let Some(Some(state)) = self.experiments.get(row.experiment as usize) else {
+            let Some(Some(state)) = self.experiments.get(row.kind.experiment as usize) else {
                 continue;
             };
             let Some(slot) = state.existing_slot(record.name) else {
@@ -78,26 +88,24 @@ impl Shard {
 }
 
 /// Touches the first row of a subject.
-fn first_time(slot: u32, subjects: &SubjectTable, rows: &[Row]) -> i64 {
-    let first = subjects
-        .get(slot)
-        .and_then(|subject| rows.get(subject.first_row as usize));
+fn first_time(slot: u32, subjects: &SubjectTable, rows: &Rows) -> i64 {
+    let first = subjects.get(slot).and_then(|subject| rows.get(subject.first_row));
     first.map_or(0, |row| row.first_time)
 }
 
 /// Touches the rows whose attribution windows close, and their accumulators.
-pub(crate) fn touch_maturing(maturing: &[Maturing], rows: &[Row], experiments: &[Option<ExperimentState>]) {
+pub(crate) fn touch_maturing(maturing: &[Maturing], rows: &Rows, experiments: &[Option<ExperimentState>]) {
     let mut seen = 0;
     for maturing in maturing {
-        seen ^= rows.get(maturing.row as usize).map_or(0, |row| row.first_time);
+        seen ^= rows.get(maturing.row).map_or(0, |row| row.first_time);
     }
     black_box(seen);
     let mut seen = false;
     for maturing in maturing {
-        let Some(row) = rows.get(maturing.row as usize) else {
+        let Some(row) = rows.get(maturing.row) else {
             continue;
         };
-        if let Some(Some(state)) = experiments.get(row.experiment as usize) {
+        if let Some(Some(state)) = experiments.get(row.kind.experiment as usize) {
             seen ^= state.has_outcomes(row.local);
         }
     }
@@ -105,7 +113,7 @@ pub(crate) fn touch_maturing(maturing: &[Maturing], rows: &[Row], experiments: &
 }
 
 /// Touches the subjects of records that are forgotten, and their first rows.
-pub(crate) fn touch_forgotten(records: &[RecentRecord], subjects: &SubjectTable, rows: &[Row]) {
+pub(crate) fn touch_forgotten(records: &[RecentRecord], subjects: &SubjectTable, rows: &Rows) {
     let mut seen = 0;
     for record in records {
         seen ^= subjects.get(record.subject).map_or(0, |subject| subject.first_row);

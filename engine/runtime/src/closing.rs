@@ -31,20 +31,20 @@ type ExperimentScratch = Vec<GroupScratch>;
 impl Shard {
     /// Counts a row in or out of the windows it belongs to. Rows with a history are judged one by one when a window closes.
     pub(crate) fn count_in_windows(&mut self, context: &ShardContext<'_>, row_id: u32, delta: i64) {
-        let Some(row) = self.rows.get(row_id as usize).copied() else {
+        let Some(row) = self.rows.get(row_id) else {
             return;
         };
-        if row.has_history() && delta < 0 {
+        if row.kind.has_history && delta < 0 {
             return;
         }
-        let Some(Some(state)) = self.experiments.get_mut(row.experiment as usize) else {
+        let Some(Some(state)) = self.experiments.get_mut(row.kind.experiment as usize) else {
             return;
         };
         let definition = Arc::clone(&state.definition);
-        let groups = if row.has_history() {
+        let groups = if row.kind.has_history {
             RowGroups::new()
         } else {
-            state.groups_of(row.variant, row.local)
+            state.groups_of(row.kind.variant, row.local)
         };
         for (kind, window) in context.plan.windows.iter().enumerate() {
             let next = self.next_window.get(kind).copied().unwrap_or(i64::MIN);
@@ -180,16 +180,16 @@ impl Shard {
             let longest = classes.iter().copied().max().unwrap_or(0);
             let histories = std::mem::take(&mut state.histories);
             for (row_id, history) in &histories {
-                let Some(row) = rows.get(*row_id as usize) else {
+                let Some(row) = rows.get(*row_id) else {
                     continue;
                 };
                 if row.first_time >= end || row.first_time.saturating_add(longest.max(1)) <= start {
                     continue;
                 }
-                let standing = history.standing_before(end, row.variant, context.plan.crossovers);
+                let standing = history.standing_before(end, row.kind.variant, context.plan.crossovers);
                 let is_member = row.first_time >= start;
                 if standing.is_crossover && is_member {
-                    for group in state.groups_of(row.variant, row.local) {
+                    for group in state.groups_of(row.kind.variant, row.local) {
                         scratch_at(scratch, group).partial.crossovers += 1;
                     }
                 }
@@ -217,16 +217,16 @@ impl Shard {
             if entry.accumulator.is_empty() {
                 continue;
             }
-            let Some(row) = self.rows.get(entry.row as usize).copied() else {
+            let Some(row) = self.rows.get(entry.row) else {
                 continue;
             };
             let Some(variant) = self.standing(context, entry.row, end).analysed else {
                 continue;
             };
-            let Some(Some(state)) = self.experiments.get_mut(row.experiment as usize) else {
+            let Some(Some(state)) = self.experiments.get_mut(row.kind.experiment as usize) else {
                 continue;
             };
-            let Some(scratch) = scratch.get_mut(row.experiment as usize) else {
+            let Some(scratch) = scratch.get_mut(row.kind.experiment as usize) else {
                 continue;
             };
             let groups = state.groups_of(variant, row.local);
@@ -276,11 +276,7 @@ impl Shard {
     pub(crate) fn cumulative_partials(&mut self) -> (Partials, Partials) {
         let mut all = Partials::new();
         let mut matured = Partials::new();
-        for index in 0..self.experiments.len() {
-            if let Some(Some(state)) = self.experiments.get_mut(index) {
-                rebuild_stale_groups(state, &self.rows);
-            }
-        }
+        self.rebuild_stale_groups();
         for (experiment, state) in (0u32..).zip(&self.experiments) {
             let Some(state) = state else { continue };
             for group in &state.groups {
@@ -475,48 +471,54 @@ fn ratio_partials(totals: &[PairTotals], matured: impl Fn(usize) -> i64) -> Vec<
         .collect()
 }
 
-/// Builds groups' statistics anew from their rows where a value that was taken back may have left its traces: it was an extreme, or so
-/// large that the digits of all others went under in its square.
-fn rebuild_stale_groups(state: &mut ExperimentState, rows: &[Row]) {
-    rebuild_groups(state, rows, |group| {
-        any_moments(group, |moments| moments.extremes_stale() || moments.needs_rebuild())
-    });
-}
-
-/// Builds the groups anew from their rows whose sums outliers have spoilt. At evaluations, which event time alone decides on.
-pub(crate) fn rebuild_spoilt_groups(state: &mut ExperimentState, rows: &[Row]) {
-    rebuild_groups(state, rows, |group| any_moments(group, Moments::needs_rebuild));
-}
-
-fn rebuild_groups(state: &mut ExperimentState, rows: &[Row], is_stale: impl Fn(&Group) -> bool) {
-    let mut stale: BTreeMap<u32, GroupTotals> = (0u32..)
-        .zip(&state.groups)
-        .filter(|(_, group)| is_stale(group))
-        .map(|(index, group)| (index, GroupTotals::like(group)))
-        .collect();
-    if stale.is_empty() {
-        return;
+impl Shard {
+    /// Builds groups' statistics anew from their rows where a value that was taken back may have left its traces: it was an extreme, or so
+    /// large that the digits of all others went under in its square.
+    fn rebuild_stale_groups(&mut self) {
+        self.rebuild_groups(|group| any_moments(group, |moments| moments.extremes_stale() || moments.needs_rebuild()));
     }
-    for row_id in &state.rows {
-        let Some(row) = rows.get(*row_id as usize) else {
-            continue;
-        };
-        for group in state.groups_of_row(row) {
-            if let Some(totals) = stale.get_mut(&group) {
-                totals.add_row(state, row);
-            }
+
+    /// Builds the groups anew from their rows whose sums outliers have spoilt. At evaluations, which event time alone decides on.
+    pub(crate) fn rebuild_spoilt_groups(&mut self) {
+        self.rebuild_groups(|group| group.has_moved && any_moments(group, Moments::needs_rebuild));
+        for state in self.experiments.iter_mut().flatten() {
+            state.groups.iter_mut().for_each(|group| group.has_moved = false);
         }
     }
-    for (index, totals) in stale {
-        if let Some(group) = state.groups.get_mut(index as usize) {
-            let metrics = group.metrics.iter_mut().chain(&mut group.matured_metrics);
-            metrics
-                .zip(totals.metrics.iter().flatten())
-                .for_each(|(own, built)| own.correct(built));
-            let ratios = group.ratios.iter_mut().chain(&mut group.matured_ratios);
-            ratios
-                .zip(totals.ratios.iter().flatten())
-                .for_each(|(own, built)| own.correct(built));
+
+    fn rebuild_groups(&mut self, is_stale: impl Fn(&Group) -> bool) {
+        let of_experiment = |state: &ExperimentState| -> BTreeMap<u32, GroupTotals> {
+            let stale = (0u32..).zip(&state.groups).filter(|(_, group)| is_stale(group));
+            stale.map(|(index, group)| (index, GroupTotals::like(group))).collect()
+        };
+        let states = self.experiments.iter();
+        let mut stale: Vec<BTreeMap<u32, GroupTotals>> = states
+            .map(|state| state.as_ref().map(of_experiment).unwrap_or_default())
+            .collect();
+        if stale.iter().all(BTreeMap::is_empty) {
+            return;
+        }
+        for row in self.rows.iter() {
+            let experiment = row.kind.experiment as usize;
+            let Some(totals) = stale.get_mut(experiment).filter(|totals| !totals.is_empty()) else {
+                continue;
+            };
+            let Some(Some(state)) = self.experiments.get(experiment) else {
+                continue;
+            };
+            for group in state.groups_of_row(&row) {
+                if let Some(totals) = totals.get_mut(&group) {
+                    totals.add_row(state, &row);
+                }
+            }
+        }
+        for (state, totals) in self.experiments.iter_mut().zip(stale) {
+            for (index, totals) in totals {
+                let group = state.as_mut().and_then(|state| state.groups.get_mut(index as usize));
+                if let Some(group) = group {
+                    totals.correct(group);
+                }
+            }
         }
     }
 }
@@ -545,8 +547,20 @@ impl GroupTotals {
         }
     }
 
+    /// Takes over what the group itself does not know exactly any more.
+    fn correct(&self, group: &mut Group) {
+        let metrics = group.metrics.iter_mut().chain(&mut group.matured_metrics);
+        metrics
+            .zip(self.metrics.iter().flatten())
+            .for_each(|(own, built)| own.correct(built));
+        let ratios = group.ratios.iter_mut().chain(&mut group.matured_ratios);
+        ratios
+            .zip(self.ratios.iter().flatten())
+            .for_each(|(own, built)| own.correct(built));
+    }
+
     fn add_row(&mut self, state: &ExperimentState, row: &Row) {
-        let is_matured = |class: u8| row.matured >> class & 1 == 1;
+        let is_matured = |class: u8| row.kind.is_matured(class);
         for (slot, column) in state.columns.iter().enumerate() {
             let Some(unit) = column.unit(row.local) else { continue };
             let [all, matured] = &mut self.metrics;

@@ -42,6 +42,11 @@ pub enum RuntimeError {
         /// Why not.
         reason: String,
     },
+    /// State has outgrown the numbers by which its parts are found.
+    #[error(
+        "the state has no place for another subject or record: an eighth of the subjects may have 4 GiB of ids, and 2,147,483,646 records within          engine.time.correctionHorizon; spread the subjects over several jobs, or shorten the horizon"
+    )]
+    Full,
     /// The disk has lost state.
     #[error(
         "the disk did not keep state that was put there because it had outgrown engine.memory: {reason}; nothing was committed with it: look at \
@@ -81,7 +86,7 @@ impl RuntimeError {
         match self {
             Self::Connector(error) => error.fault(),
             Self::Checkpoint(error) => error.fault(),
-            Self::Configuration(_) | Self::Query { .. } => Fault::User,
+            Self::Configuration(_) | Self::Query { .. } | Self::Full => Fault::User,
             Self::State { .. } | Self::Memory { .. } | Self::Lost { .. } => Fault::Outside,
             Self::Internal { .. } => Fault::Ours,
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use backplane_memory::StateVec;
+use backplane_memory::StateColumn;
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 
@@ -28,9 +28,9 @@ pub struct Column {
     /// Its attribution class.
     pub class: u8,
     /// By `local`; shorter than the rows where later ones have no outcome.
-    accumulators: StateVec<Accumulator>,
+    accumulators: StateColumn<Accumulator>,
     /// By `local`, only for [`Fold::Last`]: the last outcome by event time and event id, a reference into the recent records; 0 for none.
-    last: StateVec<u64>,
+    last: StateColumn<u64>,
     /// Indices of the ratios it is part of.
     ratios: Vec<usize>,
 }
@@ -55,16 +55,16 @@ pub struct ExperimentState {
     /// What was declared; given anew when a state is read back.
     #[serde(skip)]
     pub definition: Arc<ExperimentDefinition>,
-    /// Row ids by `local`.
-    pub rows: StateVec<u32>,
+    /// How many rows it has.
+    rows: u32,
     /// Metric columns by slot.
     pub columns: Vec<Column>,
     #[serde(skip)]
     slots: HashMap<u32, u32>,
     /// By segment, by `local`: the shard's id of the value of the first exposure.
-    pub segment_values: Vec<StateVec<u32>>,
+    pub segment_values: Vec<StateColumn<u32>>,
     /// By segment, by `local`: the analysed group; [`NONE`] where the row is left out.
-    segment_groups: Vec<StateVec<u32>>,
+    segment_groups: Vec<StateColumn<u32>>,
     /// Groups in order of appearance.
     pub groups: Vec<Group>,
     #[serde(skip)]
@@ -98,11 +98,11 @@ impl ExperimentState {
     pub fn new(definition: Arc<ExperimentDefinition>, plan: &Plan) -> Self {
         let segments = definition.segments.len();
         let mut state = ExperimentState {
-            rows: StateVec::default(),
+            rows: 0,
             columns: Vec::new(),
             slots: HashMap::new(),
-            segment_values: vec![StateVec::default(); segments],
-            segment_groups: vec![StateVec::default(); segments],
+            segment_values: (0..segments).map(|_| StateColumn::default()).collect(),
+            segment_groups: (0..segments).map(|_| StateColumn::default()).collect(),
             groups: Vec::new(),
             group_index: HashMap::new(),
             histories: BTreeMap::new(),
@@ -150,8 +150,8 @@ impl ExperimentState {
             fold,
             caps,
             class: self.definition.class_of(metric),
-            accumulators: StateVec::default(),
-            last: StateVec::default(),
+            accumulators: StateColumn::default(),
+            last: StateColumn::default(),
             ratios: ratios.iter().filter(is_part).map(|(index, _)| *index).collect(),
         });
         self.slots.insert(metric, slot);
@@ -165,9 +165,9 @@ impl ExperimentState {
     }
 
     /// Adds a row's place; gives its `local`.
-    pub fn add_row(&mut self, row: u32, segment_values: &[u32]) -> u32 {
-        let local = u32::try_from(self.rows.len()).unwrap_or(NONE);
-        self.rows.push(row);
+    pub fn add_row(&mut self, segment_values: &[u32]) -> u32 {
+        let local = self.rows;
+        self.rows += 1;
         for (column, value) in self.segment_values.iter_mut().zip(segment_values) {
             column.push(*value);
         }
@@ -221,6 +221,7 @@ impl ExperimentState {
             matured_ratios: vec![PairTotals::default(); self.definition.ratios.len()],
             windows: Vec::new(),
             moved: Moved::None,
+            has_moved: false,
         });
         self.group_index.insert(key, group);
         group
@@ -229,24 +230,24 @@ impl ExperimentState {
     /// Counts a row in (`delta` 1) or out of (`delta` -1) everything but the windows: subjects, crossovers, first exposures, metrics,
     /// matured statistics. `analysed` is `None` where the row is left out. Sets the row's groups.
     pub fn count_row(&mut self, row: &mut Row, analysed: Option<u32>, is_crossover: bool, delta: i64) {
-        let moved = if row.matured == 0 {
+        let moved = if row.kind.matured == 0 {
             Moved::Counts
         } else {
             Moved::Matured
         };
-        for group in self.groups_of(row.variant, row.local) {
+        for group in self.groups_of(row.kind.variant, row.local) {
             self.mark(group, Moved::Counts);
             let Some(group) = self.groups.get_mut(group as usize) else {
                 continue;
             };
-            if let Some(count) = group.first_exposures.get_mut(usize::from(row.epoch)) {
+            if let Some(count) = group.first_exposures.get_mut(usize::from(row.kind.epoch)) {
                 *count += delta;
             }
             if is_crossover {
                 group.crossovers += delta;
             }
         }
-        row.group = NONE;
+        row.kind.group = NONE;
         for column in &mut self.segment_groups {
             if let Some(place) = column.get_mut(row.local as usize) {
                 *place = NONE;
@@ -257,7 +258,7 @@ impl ExperimentState {
         for (position, group) in groups.iter().enumerate() {
             self.mark(*group, moved);
             match position.checked_sub(1) {
-                None => row.group = *group,
+                None => row.kind.group = *group,
                 Some(segment) => {
                     let place = self
                         .segment_groups
@@ -271,7 +272,7 @@ impl ExperimentState {
             if let Some(group) = self.groups.get_mut(*group as usize) {
                 group.subjects += delta;
                 for (class, count) in group.matured_subjects.iter_mut().enumerate() {
-                    if row.matured >> class & 1 == 1 {
+                    if row.kind.matured >> class & 1 == 1 {
                         *count += delta;
                     }
                 }
@@ -279,7 +280,7 @@ impl ExperimentState {
         }
         self.move_all_metrics(row, delta);
         if delta < 0 {
-            row.group = NONE;
+            row.kind.group = NONE;
         }
     }
 
@@ -314,7 +315,7 @@ impl ExperimentState {
                 }
                 let (old, new) = sign(*unit);
                 totals_at(&mut group.metrics, slot).replace(column.fold, old.as_ref(), new.as_ref());
-                if row.matured >> column.class & 1 == 1 {
+                if row.kind.is_matured(column.class) {
                     totals_at(&mut group.matured_metrics, slot).replace(column.fold, old.as_ref(), new.as_ref());
                 }
             }
@@ -329,7 +330,7 @@ impl ExperimentState {
                     .ratios
                     .get(index)
                     .map_or(0, |ratio| self.definition.class_of(ratio.numerator));
-                if row.matured >> class & 1 == 1
+                if row.kind.is_matured(class)
                     && let Some(totals) = group.matured_ratios.get_mut(index)
                 {
                     totals.replace(old, new);
@@ -344,7 +345,7 @@ impl ExperimentState {
             .segment_groups
             .iter()
             .filter_map(|column| column.get(row.local as usize).copied());
-        std::iter::once(row.group)
+        std::iter::once(row.kind.group)
             .chain(segments)
             .filter(|group| *group != NONE)
     }
@@ -379,14 +380,10 @@ impl ExperimentState {
         let Some(column) = self.columns.get_mut(slot as usize) else {
             return;
         };
-        if column.accumulators.len() <= local {
-            column.accumulators.resize(local + 1, Accumulator::default());
-        }
+        column.accumulators.fill_up_to(local + 1, Accumulator::default());
         let mut is_last = false;
         if column.fold == Fold::Last {
-            if column.last.len() <= local {
-                column.last.resize(local + 1, 0);
-            }
+            column.last.fill_up_to(local + 1, 0);
             if let Some(last) = column.last.get_mut(local) {
                 is_last = recent.is_later(reference, *last);
                 if is_last {
@@ -401,7 +398,7 @@ impl ExperimentState {
         let old = accumulator.unit(fold, caps);
         accumulator.fold(fold, outcome.value, outcome.is_binary(), is_last);
         let new = accumulator.unit(fold, caps);
-        if row.group != NONE {
+        if row.kind.group != NONE {
             self.move_metric(
                 row,
                 Change {
@@ -417,7 +414,7 @@ impl ExperimentState {
         let Some(column) = self.columns.get(change.slot as usize) else {
             return;
         };
-        let (fold, is_matured) = (column.fold, row.matured >> column.class & 1 == 1);
+        let (fold, is_matured) = (column.fold, row.kind.is_matured(column.class));
         let pairs: SmallVec<[(usize, PairUnit, PairUnit); 2]> = column
             .ratios
             .iter()
@@ -437,7 +434,7 @@ impl ExperimentState {
             .collect();
         if is_matured {
             // the groups of segments take no part in tests of effects
-            self.mark(row.group, Moved::Matured);
+            self.mark(row.kind.group, Moved::Matured);
         }
         for position in 0..=self.segment_groups.len() {
             let Some(group) = group_at(&mut self.groups, &self.segment_groups, row, position) else {
@@ -473,14 +470,14 @@ impl ExperimentState {
 
     /// Marks an attribution class of a row as closed, and counts it in the matured statistics of its groups.
     pub fn mature(&mut self, row: &mut Row, class: u8) {
-        if row.matured >> class & 1 == 1 {
+        if row.kind.is_matured(class) {
             return;
         }
-        row.matured |= 1 << class;
-        if row.group == NONE {
+        row.kind.matured |= 1 << class;
+        if row.kind.group == NONE {
             return;
         }
-        self.mark(row.group, Moved::Matured);
+        self.mark(row.kind.group, Moved::Matured);
         for position in 0..=self.segment_groups.len() {
             let group = group_at(&mut self.groups, &self.segment_groups, row, position);
             if let Some(count) = group.and_then(|group| group.matured_subjects.get_mut(usize::from(class))) {
@@ -534,32 +531,34 @@ impl ExperimentState {
         let columns: usize = self
             .columns
             .iter()
-            .map(|column| column.accumulators.capacity() * size_of::<Accumulator>() + column.last.capacity() * 8)
+            .map(|column| column.accumulators.memory() + column.last.memory())
             .sum();
         let segments: usize = self
             .segment_values
             .iter()
             .chain(&self.segment_groups)
-            .map(|column| column.capacity() * 4)
+            .map(StateColumn::memory)
             .sum();
         let groups: usize = self.groups.iter().map(Group::memory).sum();
         let histories: usize = self.histories.values().map(VariantHistory::memory).sum();
-        columns + segments + self.rows.capacity() * 4 + groups + histories
+        columns + segments + groups + histories
     }
 }
 
 /// A row's analysed group: of all subjects at position 0, of segment `position - 1` else.
 fn group_at<'a>(
     groups: &'a mut [Group],
-    segment_groups: &[StateVec<u32>],
+    segment_groups: &[StateColumn<u32>],
     row: &Row,
     position: usize,
 ) -> Option<&'a mut Group> {
     let group = match position.checked_sub(1) {
-        None => row.group,
+        None => row.kind.group,
         Some(segment) => *segment_groups.get(segment)?.get(row.local as usize)?,
     };
-    groups.get_mut(group as usize)
+    let group = groups.get_mut(group as usize)?;
+    group.has_moved = true;
+    Some(group)
 }
 
 /// The totals of a slot, empty ones where there were none.

@@ -323,6 +323,9 @@ impl Job {
         loop {
             let step = self.next_step(watermark);
             let (closed, evaluations) = self.settle(step);
+            if self.shards.iter().any(Shard::is_full) {
+                return Err(RuntimeError::Full);
+            }
             self.emit_closed(closed, step)?;
             self.evaluate(evaluations, step)?;
             if step >= watermark {

@@ -9,11 +9,28 @@ use crate::crossover::{SeenExposure, Standing, VariantHistory};
 use crate::names::NO_NAME;
 use crate::panes::PaneOutcome;
 use crate::plan::{Fold, Segment};
-use crate::recent::{NewRecord, RecentRecord};
-use crate::row::Row;
+use crate::recent::{Latest, NewRecord, RecentRecord};
+use crate::row::{Row, RowKind};
 use crate::shard::{Maturing, Shard, ShardContext};
 use crate::snapshot::CLOCK_SKEW;
-use crate::subjects::NONE;
+use crate::subjects::{NONE, Subject};
+
+/// An exposure that is applied.
+#[derive(Clone, Copy)]
+struct Exposure<'a> {
+    block: &'a SharedBlock,
+    record: &'a RecordMeta,
+    /// The subject's slot.
+    slot: u32,
+    /// The allocation epoch it is in.
+    epoch: u16,
+}
+
+impl Exposure<'_> {
+    fn event_id(&self) -> &str {
+        self.block.event_id(self.record)
+    }
+}
 
 impl Shard {
     pub(crate) fn apply_exposure(
@@ -27,8 +44,13 @@ impl Shard {
         let Some(definition) = context.definitions.get(record.experiment as usize) else {
             return;
         };
-        let epoch = definition.epoch_of(record.time);
-        let event_id = block.event_id(record);
+        let exposure = Exposure {
+            block,
+            record,
+            slot,
+            epoch: definition.epoch_of(record.time),
+        };
+        let event_id = exposure.event_id();
         if let Some(state) = self.experiment(context, record.experiment) {
             state.tally.exposures += 1;
             state.has_changed = true;
@@ -37,23 +59,23 @@ impl Shard {
         match found {
             None => {
                 let values = self.segment_values_of(context, block, record);
-                self.open_row(context, slot, record, epoch, &values);
+                self.open_row(context, &exposure, &values);
                 self.remember(slice, slot, event_id, record);
                 self.tally_recent_outcomes(slot, record.experiment, record.time);
                 self.fold_recent_outcomes(context, slot, record.experiment);
             }
             Some(row_id) => {
-                let Some(row) = self.rows.get(row_id as usize).copied() else {
+                let Some(row) = self.rows.get(row_id) else {
                     return;
                 };
                 let is_earlier = record.time < row.first_time
                     || (record.time == row.first_time && self.precedes_first(slot, &row, event_id.as_bytes()));
-                let differs = record.name != row.variant || epoch != row.epoch;
-                if row.has_history() && !is_earlier {
-                    self.extend_history(context, row_id, &row, epoch, block, record);
+                let differs = record.name != row.kind.variant || exposure.epoch != row.kind.epoch;
+                if row.kind.has_history && !is_earlier {
+                    self.extend_history(context, row_id, &row, &exposure);
                     self.remember(slice, slot, event_id, record);
                 } else if is_earlier || differs {
-                    self.correct_row(context, row_id, block, record, epoch, is_earlier);
+                    self.correct_row(context, row_id, &exposure, is_earlier);
                     self.remember(slice, slot, event_id, record);
                     if is_earlier {
                         self.retally_recent_outcomes(slot, record.experiment, record.time..row.first_time);
@@ -78,14 +100,10 @@ impl Shard {
         let is_last_asked = matches!(context.plan.fold_of(record.name), Some((Fold::Last, _)));
         let event_id = if is_last_asked { block.event_id(record) } else { "" };
         self.remember(slice, slot, event_id, record);
-        let Some(latest) = self.subjects.get(slot).map(|subject| subject.latest_record) else {
-            return;
-        };
+        let latest = self.recent.reference(self.latest_of(slot));
         if record.experiment != NO_NAME {
             let row = self.find_row(slot, record.experiment);
-            let first = row
-                .and_then(|row| self.rows.get(row as usize))
-                .map(|row| row.first_time);
+            let first = row.and_then(|row| self.rows.get(row)).map(|row| row.first_time);
             if let Some(state) = self.experiment(context, record.experiment) {
                 state.tally.outcomes += 1;
                 state.has_changed = true;
@@ -100,29 +118,32 @@ impl Shard {
         let mut next = self.subjects.get(slot).map_or(NONE, |subject| subject.first_row);
         while next != NONE {
             self.fold_into_row(context, next, latest);
-            next = self.rows.get(next as usize).map_or(NONE, |row| row.next);
+            next = self.rows.get(next).map_or(NONE, |row| row.next);
         }
     }
 
     /// Makes the row of a first exposure and counts it.
-    fn open_row(&mut self, context: &ShardContext<'_>, slot: u32, record: &RecordMeta, epoch: u16, values: &[u32]) {
-        let row_id = u32::try_from(self.rows.len()).unwrap_or(NONE);
+    fn open_row(&mut self, context: &ShardContext<'_>, exposure: &Exposure<'_>, values: &[u32]) {
+        let Exposure {
+            record, slot, epoch, ..
+        } = *exposure;
         let Some(state) = self.experiment(context, record.experiment) else {
             return;
         };
-        let local = state.add_row(row_id, values);
+        let local = state.add_row(values);
         let next = self.subjects.get(slot).map_or(NONE, |subject| subject.first_row);
-        self.rows.push(Row {
+        let row_id = self.rows.push(&Row {
             first_time: record.time,
-            subject: slot,
-            experiment: record.experiment,
             next,
             local,
-            variant: record.name,
-            group: NONE,
-            matured: 0,
-            epoch,
-            history: 0,
+            kind: RowKind {
+                experiment: record.experiment,
+                variant: record.name,
+                group: NONE,
+                matured: 0,
+                epoch,
+                has_history: false,
+            },
         });
         if let Some(subject) = self.subjects.get_mut(slot) {
             subject.first_row = row_id;
@@ -131,17 +152,9 @@ impl Shard {
     }
 
     /// Takes an exposure that is not the first into a row with a history; the row is counted anew only where that changes how it counts.
-    fn extend_history(
-        &mut self,
-        context: &ShardContext<'_>,
-        row_id: u32,
-        row: &Row,
-        epoch: u16,
-        block: &SharedBlock,
-        record: &RecordMeta,
-    ) {
+    fn extend_history(&mut self, context: &ShardContext<'_>, row_id: u32, row: &Row, exposure: &Exposure<'_>) {
         let before = self.standing(context, row_id, i64::MAX);
-        self.observe(context, row_id, row, epoch, block, record);
+        self.observe(context, row_id, row, exposure);
         if self.standing(context, row_id, i64::MAX) != before {
             self.count_out(context, row_id, before);
             self.count_in(context, row_id, false);
@@ -149,30 +162,26 @@ impl Shard {
     }
 
     /// Takes an exposure into a row whose first exposure, variants or epochs it changes.
-    fn correct_row(
-        &mut self,
-        context: &ShardContext<'_>,
-        row_id: u32,
-        block: &SharedBlock,
-        record: &RecordMeta,
-        epoch: u16,
-        is_earlier: bool,
-    ) {
+    fn correct_row(&mut self, context: &ShardContext<'_>, row_id: u32, exposure: &Exposure<'_>, is_earlier: bool) {
+        let Exposure {
+            block, record, epoch, ..
+        } = *exposure;
         let standing = self.standing(context, row_id, i64::MAX);
         self.count_out(context, row_id, standing);
-        let Some(row) = self.rows.get(row_id as usize).copied() else {
+        let Some(row) = self.rows.get(row_id) else {
             return;
         };
-        if row.has_history() || record.name != row.variant || epoch != row.epoch {
-            self.observe(context, row_id, &row, epoch, block, record);
+        if row.kind.has_history || record.name != row.kind.variant || epoch != row.kind.epoch {
+            self.observe(context, row_id, &row, exposure);
         }
         if is_earlier {
             let values = self.segment_values_of(context, block, record);
-            if let Some(row) = self.rows.get_mut(row_id as usize) {
+            if let Some(mut row) = self.rows.get(row_id) {
                 row.first_time = record.time;
-                row.variant = record.name;
-                row.epoch = epoch;
-                row.matured = 0;
+                row.kind.variant = record.name;
+                row.kind.epoch = epoch;
+                row.kind.matured = 0;
+                self.rows.set(row_id, &row);
             }
             let slots = match self.experiment(context, record.experiment) {
                 Some(state) => {
@@ -190,24 +199,13 @@ impl Shard {
     }
 
     /// Takes an exposure into a row's history, which begins with what is known of the row so far.
-    fn observe(
-        &mut self,
-        context: &ShardContext<'_>,
-        row_id: u32,
-        row: &Row,
-        epoch: u16,
-        block: &SharedBlock,
-        record: &RecordMeta,
-    ) {
+    fn observe(&mut self, context: &ShardContext<'_>, row_id: u32, row: &Row, exposure: &Exposure<'_>) {
         let policy = context.plan.crossovers;
         let mut earlier: Vec<SeenExposure> = Vec::new();
-        if !row.has_history() {
-            let latest = self
-                .subjects
-                .get(row.subject)
-                .map_or(0, |subject| subject.latest_record);
+        if !row.kind.has_history {
+            let latest = self.latest_of(exposure.slot);
             for (reference, seen) in self.recent.references_of_subject(latest) {
-                if seen.is_exposure() && seen.experiment == row.experiment {
+                if seen.is_exposure() && seen.experiment == row.kind.experiment {
                     earlier.push(SeenExposure {
                         time: seen.time,
                         event_id: self.recent.event_id(reference).into(),
@@ -220,40 +218,43 @@ impl Shard {
                 earlier.push(SeenExposure {
                     time: row.first_time,
                     event_id: Box::default(),
-                    variant: row.variant,
+                    variant: row.kind.variant,
                 });
             }
         }
         let new = SeenExposure {
-            time: record.time,
-            event_id: block.event_id(record).as_bytes().into(),
-            variant: record.name,
+            time: exposure.record.time,
+            event_id: exposure.event_id().as_bytes().into(),
+            variant: exposure.record.name,
         };
         let first_kept = self
             .settled
             .saturating_sub(context.plan.time.correction_horizon)
             .saturating_sub(context.plan.evaluate_every);
-        let Some(state) = self.experiment(context, row.experiment) else {
+        let Some(state) = self.experiment(context, row.kind.experiment) else {
             return;
         };
         let history: &mut VariantHistory = state.histories.entry(row_id).or_default();
         for seen in earlier {
-            history.observe(row.epoch, seen, policy);
+            history.observe(row.kind.epoch, seen, policy);
         }
-        history.observe(epoch, new, policy);
+        history.observe(exposure.epoch, new, policy);
         history.forget_before(first_kept);
-        if let Some(row) = self.rows.get_mut(row_id as usize) {
-            row.keep_history();
+        if let Some(mut row) = self.rows.get(row_id) {
+            row.kind.has_history = true;
+            self.rows.set(row_id, &row);
         }
     }
 
     /// Whether an exposure at the very instant of a row's first exposure comes before it by event id.
     fn precedes_first(&self, slot: u32, row: &Row, event_id: &[u8]) -> bool {
-        let latest = self.subjects.get(slot).map_or(0, |subject| subject.latest_record);
+        let is_first = |seen: &RecentRecord| {
+            seen.is_exposure() && seen.experiment == row.kind.experiment && seen.time == row.first_time
+        };
         let first = self
             .recent
-            .references_of_subject(latest)
-            .filter(|(_, seen)| seen.is_exposure() && seen.experiment == row.experiment && seen.time == row.first_time)
+            .references_of_subject(self.latest_of(slot))
+            .filter(|(_, seen)| is_first(seen))
             .map(|(reference, _)| self.recent.event_id(reference))
             .min();
         first.is_some_and(|first| event_id < first)
@@ -274,7 +275,13 @@ impl Shard {
             is_exposure: record.event_type == EventType::Exposure,
             is_binary: record.binary,
         };
-        subject.latest_record = self.recent.push(slice, new, subject.latest_record);
+        let reference = self.recent.push(slice, new, subject.latest());
+        subject.set_latest(Latest::of(reference));
+    }
+
+    /// The latest recent record of a subject.
+    fn latest_of(&self, slot: u32) -> Latest {
+        self.subjects.get(slot).map_or(Latest::NONE, Subject::latest)
     }
 
     /// Counts the outcomes that came before their subject's first exposure, at `first`.
@@ -297,9 +304,8 @@ impl Shard {
 
     /// How many recent outcomes of a subject name an experiment and are at such times.
     fn count_recent_outcomes(&self, slot: u32, experiment: u32, at: impl Fn(i64) -> bool) -> i64 {
-        let latest = self.subjects.get(slot).map_or(0, |subject| subject.latest_record);
         let counts = |seen: &&RecentRecord| !seen.is_exposure() && seen.experiment == experiment && at(seen.time);
-        let count = self.recent.of_subject(latest).filter(counts).count();
+        let count = self.recent.of_subject(self.latest_of(slot)).filter(counts).count();
         i64::try_from(count).unwrap_or(i64::MAX)
     }
 
@@ -310,7 +316,7 @@ impl Shard {
         let Some(row) = self.find_row(slot, experiment) else {
             return;
         };
-        let latest = self.subjects.get(slot).map_or(0, |subject| subject.latest_record);
+        let latest = self.latest_of(slot);
         let mut outcomes = std::mem::take(&mut self.scratch);
         outcomes.clear();
         let concerns = |seen: &RecentRecord| seen.experiment == experiment || seen.experiment == NO_NAME;
@@ -332,10 +338,10 @@ impl Shard {
         let Some(outcome) = self.recent.get(reference) else {
             return;
         };
-        let Some(row) = self.rows.get(row_id as usize).copied() else {
+        let Some(row) = self.rows.get(row_id) else {
             return;
         };
-        let Some(Some(state)) = self.experiments.get_mut(row.experiment as usize) else {
+        let Some(Some(state)) = self.experiments.get_mut(row.kind.experiment as usize) else {
             return;
         };
         let attribution = state.definition.attribution(state.definition.class_of(outcome.name));
@@ -368,10 +374,10 @@ impl Shard {
     fn count_in(&mut self, context: &ShardContext<'_>, row_id: u32, first_is_new: bool) {
         let settled = self.settled;
         let standing = self.standing(context, row_id, i64::MAX);
-        let Some(row) = self.rows.get_mut(row_id as usize) else {
+        let Some(mut row) = self.rows.get(row_id) else {
             return;
         };
-        let Some(Some(state)) = self.experiments.get_mut(row.experiment as usize) else {
+        let Some(Some(state)) = self.experiments.get_mut(row.kind.experiment as usize) else {
             return;
         };
         let classes = if first_is_new {
@@ -382,7 +388,7 @@ impl Shard {
         for (class, attribution) in (0u8..).zip(classes) {
             let closes = row.first_time.saturating_add(*attribution);
             if closes <= settled {
-                row.matured |= 1 << class;
+                row.kind.matured |= 1 << class;
             } else {
                 let boundary = context.boundaries.after(closes.saturating_sub(1));
                 let maturing = Maturing {
@@ -392,45 +398,47 @@ impl Shard {
                 self.maturity.entry(boundary).or_default().push(maturing);
             }
         }
-        state.count_row(row, standing.analysed, standing.is_crossover, 1);
+        state.count_row(&mut row, standing.analysed, standing.is_crossover, 1);
+        self.rows.set(row_id, &row);
         self.count_in_windows(context, row_id, 1);
     }
 
     /// Counts a row, which counted as `standing` says, out of everything.
     fn count_out(&mut self, context: &ShardContext<'_>, row_id: u32, standing: Standing) {
         self.count_in_windows(context, row_id, -1);
-        let Some(row) = self.rows.get_mut(row_id as usize) else {
+        let Some(mut row) = self.rows.get(row_id) else {
             return;
         };
-        let Some(Some(state)) = self.experiments.get_mut(row.experiment as usize) else {
+        let Some(Some(state)) = self.experiments.get_mut(row.kind.experiment as usize) else {
             return;
         };
-        state.count_row(row, standing.analysed, standing.is_crossover, -1);
+        state.count_row(&mut row, standing.analysed, standing.is_crossover, -1);
+        self.rows.set(row_id, &row);
     }
 
     /// How a row counts by its exposures before `end`.
     pub(crate) fn standing(&self, context: &ShardContext<'_>, row_id: u32, end: i64) -> Standing {
-        let Some(row) = self.rows.get(row_id as usize) else {
+        let Some(Row { kind, .. }) = self.rows.get(row_id) else {
             return Standing {
                 analysed: None,
                 is_crossover: false,
             };
         };
-        if !row.has_history() {
+        if !kind.has_history {
             return Standing {
-                analysed: Some(row.variant),
+                analysed: Some(kind.variant),
                 is_crossover: false,
             };
         }
         let history = self
             .experiments
-            .get(row.experiment as usize)
+            .get(kind.experiment as usize)
             .and_then(Option::as_ref)
             .and_then(|state| state.histories.get(&row_id));
         match history {
-            Some(history) => history.standing_before(end, row.variant, context.plan.crossovers),
+            Some(history) => history.standing_before(end, kind.variant, context.plan.crossovers),
             None => Standing {
-                analysed: Some(row.variant),
+                analysed: Some(kind.variant),
                 is_crossover: false,
             },
         }

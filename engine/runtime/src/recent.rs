@@ -12,7 +12,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 /// be read: it is part of `backplane_checkpoint::FORMAT`.
 const CHUNK: usize = if cfg!(test) { 1 << 8 } else { 1 << 14 };
 
-/// A settled exposure or outcome.
+/// A settled exposure or outcome: 40 bytes.
 #[derive(Debug, Clone, Copy, IntoBytes, FromBytes, Immutable)]
 #[repr(C)]
 pub struct RecentRecord {
@@ -20,8 +20,8 @@ pub struct RecentRecord {
     pub time: i64,
     /// An outcome's value.
     pub value: f64,
-    /// One more than the number of the record before it of the same subject; 0 for none.
-    previous: u64,
+    /// How many records ago the one before it of the same subject came; 0 for none.
+    back: u32,
     /// The subject's slot.
     pub subject: u32,
     /// The experiment, [`crate::names::NO_NAME`] for an outcome without one.
@@ -30,24 +30,61 @@ pub struct RecentRecord {
     pub name: u32,
     /// The variant that an outcome names.
     pub other: u32,
-    /// Where the event id begins among those of its chunk.
+    /// Where the event id begins among those of its chunk (it ends where the next one begins), and in the highest two bits what it is.
     id: u32,
-    id_length: u16,
-    is_exposure: u8,
-    is_binary: u8,
 }
+
+const IS_EXPOSURE: u32 = 1 << 31;
+const IS_BINARY: u32 = 1 << 30;
+/// Ids beyond this length are cut; so the ids of a chunk are no longer than the bits that say where they are.
+const LONGEST_ID: usize = (IS_BINARY as usize - 1) / CHUNK;
 
 impl RecentRecord {
     /// Whether it is an exposure (else an outcome).
     #[must_use]
     pub fn is_exposure(&self) -> bool {
-        self.is_exposure != 0
+        self.id & IS_EXPOSURE != 0
     }
 
     /// Whether an outcome is Binary.
     #[must_use]
     pub fn is_binary(&self) -> bool {
-        self.is_binary != 0
+        self.id & IS_BINARY != 0
+    }
+
+    fn id_start(&self) -> usize {
+        (self.id & !(IS_EXPOSURE | IS_BINARY)) as usize
+    }
+}
+
+/// Which record of a subject is the latest, in 31 bits: of those that are remembered, no two have the same. It must be cleared when the
+/// record is forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Latest(u32);
+
+/// So many records can be told apart.
+const DISTINCT: u64 = (1 << 31) - 1;
+
+impl Latest {
+    /// No record.
+    pub const NONE: Latest = Latest(0);
+
+    /// That which [`Latest::bits`] gave.
+    #[must_use]
+    pub fn of_bits(bits: u32) -> Latest {
+        Latest(bits)
+    }
+
+    /// As a number below 2^31.
+    #[must_use]
+    pub fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// The record of this reference.
+    #[must_use]
+    pub fn of(reference: u64) -> Latest {
+        Latest((reference % DISTINCT) as u32 + 1)
     }
 }
 
@@ -78,11 +115,15 @@ impl Chunk {
         chunk
     }
 
-    fn event_id(&self, record: &RecentRecord) -> &[u8] {
-        let from = record.id as usize;
-        self.ids
-            .get(from..from + usize::from(record.id_length))
-            .unwrap_or_default()
+    fn event_id(&self, place: usize) -> &[u8] {
+        let Some(record) = self.records.get(place) else {
+            return &[];
+        };
+        let end = self
+            .records
+            .get(place + 1)
+            .map_or(self.ids.len(), RecentRecord::id_start);
+        self.ids.get(record.id_start()..end).unwrap_or_default()
     }
 }
 
@@ -110,28 +151,31 @@ pub struct NewRecord<'a> {
 }
 
 impl RecentLog {
-    /// Appends a record; `previous` is the subject's `latest_record`. Gives the subject's new `latest_record`.
-    pub fn push(&mut self, slice: i64, record: NewRecord<'_>, previous: u64) -> u64 {
+    /// Appends a record; `latest` is the subject's latest one. Gives the reference to it.
+    pub fn push(&mut self, slice: i64, record: NewRecord<'_>, latest: Latest) -> u64 {
+        let previous = self.reference(latest);
         if self.end.is_multiple_of(CHUNK as u64) {
             self.chunks.push_back(Chunk::new());
         }
         if let Some(chunk) = self.chunks.back_mut() {
-            let id = u32::try_from(chunk.ids.len()).unwrap_or(u32::MAX);
-            let id_length = u16::try_from(record.event_id.len()).unwrap_or(u16::MAX);
-            let kept = record.event_id.as_bytes().get(..usize::from(id_length));
-            chunk.ids.extend_from_slice(kept.unwrap_or_default());
+            let flag = |is: bool, bit: u32| if is { bit } else { 0 };
+            let id = chunk.ids.len() as u32 | flag(record.is_exposure, IS_EXPOSURE) | flag(record.is_binary, IS_BINARY);
+            let event_id = record.event_id.as_bytes();
+            let kept = event_id.get(..LONGEST_ID).unwrap_or(event_id);
+            chunk.ids.extend_from_slice(kept);
+            let back = match previous {
+                0 => 0,
+                previous => u32::try_from(self.end + 1 - previous).unwrap_or(0),
+            };
             chunk.records.push(RecentRecord {
                 time: record.time,
                 value: record.value,
-                previous,
+                back,
                 subject: record.subject,
                 experiment: record.experiment,
                 name: record.name,
                 other: record.other,
                 id,
-                id_length,
-                is_exposure: u8::from(record.is_exposure),
-                is_binary: u8::from(record.is_binary),
             });
         }
         self.end += 1;
@@ -143,18 +187,37 @@ impl RecentLog {
         after
     }
 
-    /// The records of a subject, latest settled first, from its `latest_record`.
-    pub fn of_subject(&self, latest_record: u64) -> impl Iterator<Item = &RecentRecord> {
-        self.references_of_subject(latest_record).map(|(_, record)| record)
+    /// The reference to a subject's latest record; 0 for none.
+    #[must_use]
+    pub fn reference(&self, latest: Latest) -> u64 {
+        let Some(rest) = latest.bits().checked_sub(1) else {
+            return 0;
+        };
+        let oldest = self.first + 1;
+        oldest + (u64::from(rest) + DISTINCT - oldest % DISTINCT) % DISTINCT
+    }
+
+    /// Whether another record could not be told from the oldest one.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.end - self.first >= DISTINCT
+    }
+
+    /// The records of a subject, latest settled first.
+    pub fn of_subject(&self, latest: Latest) -> impl Iterator<Item = &RecentRecord> {
+        self.references_of_subject(latest).map(|(_, record)| record)
     }
 
     /// The records of a subject, latest settled first, each with the reference that [`RecentLog::get`] takes.
-    pub fn references_of_subject(&self, latest_record: u64) -> impl Iterator<Item = (u64, &RecentRecord)> {
-        let mut next = latest_record;
+    pub fn references_of_subject(&self, latest: Latest) -> impl Iterator<Item = (u64, &RecentRecord)> {
+        let mut next = self.reference(latest);
         std::iter::from_fn(move || {
             let reference = next;
             let record = self.get(reference)?;
-            next = record.previous;
+            next = match record.back {
+                0 => 0,
+                back => reference - u64::from(back),
+            };
             Some((reference, record))
         })
     }
@@ -163,18 +226,18 @@ impl RecentLog {
     /// is before everything that can still come.
     #[must_use]
     pub fn is_later(&self, after: u64, before: u64) -> bool {
-        let (Some((chunk, record)), Some((its_chunk, before))) = (self.find(after), self.find(before)) else {
+        let (Some(record), Some(its)) = (self.get(after), self.get(before)) else {
             return true;
         };
-        let by_id = || chunk.event_id(record).cmp(its_chunk.event_id(before));
-        record.time.cmp(&before.time).then_with(by_id).is_gt()
+        let by_id = || self.event_id(after).cmp(self.event_id(before));
+        record.time.cmp(&its.time).then_with(by_id).is_gt()
     }
 
     /// The event id of the record of a reference; an empty one of a record that is forgotten, or was remembered without it.
     #[must_use]
     pub fn event_id(&self, reference: u64) -> &[u8] {
         let found = self.find(reference);
-        found.map(|(chunk, record)| chunk.event_id(record)).unwrap_or_default()
+        found.map(|(chunk, place)| chunk.event_id(place)).unwrap_or_default()
     }
 
     /// The oldest records, those of slices that end at or before `until` and lie together, with the reference to the first of them.
@@ -214,14 +277,16 @@ impl RecentLog {
     /// The record of a reference; none for 0, and for a record that is forgotten.
     #[must_use]
     pub fn get(&self, reference: u64) -> Option<&RecentRecord> {
-        self.find(reference).map(|(_, record)| record)
+        let (chunk, place) = self.find(reference)?;
+        chunk.records.get(place)
     }
 
-    fn find(&self, reference: u64) -> Option<(&Chunk, &RecentRecord)> {
+    /// The chunk of a record that is remembered, and its place there.
+    fn find(&self, reference: u64) -> Option<(&Chunk, usize)> {
         let number = reference.checked_sub(1).filter(|number| *number >= self.first)?;
         let (chunk, place) = (number / CHUNK as u64, number % CHUNK as u64);
         let chunk = self.chunks.get((chunk - self.first / CHUNK as u64) as usize)?;
-        Some((chunk, chunk.records.get(place as usize)?))
+        Some((chunk, place as usize))
     }
 }
 
@@ -256,17 +321,17 @@ mod tests {
     #[test]
     fn a_subjects_records_are_found_until_their_slice_is_forgotten() {
         let mut log = RecentLog::default();
-        let a = log.push(10, record(1, 5, "a"), 0);
-        let b = log.push(10, record(2, 6, "b"), 0);
-        let c = log.push(20, record(1, 15, "ccc"), a);
-        let times: Vec<i64> = log.of_subject(c).map(|record| record.time).collect();
+        let a = log.push(10, record(1, 5, "a"), Latest::NONE);
+        let b = log.push(10, record(2, 6, "b"), Latest::NONE);
+        let c = log.push(20, record(1, 15, "ccc"), Latest::of(a));
+        let times: Vec<i64> = log.of_subject(Latest::of(c)).map(|record| record.time).collect();
         assert_eq!(times, [15, 5]);
         let mut gone = Vec::new();
         forget_until(&mut log, 10, |record, latest| gone.push((record.time, latest)));
         assert_eq!(gone, [(5, a), (6, b)]);
-        assert_eq!(log.of_subject(b).count(), 0);
+        assert!(log.get(b).is_none());
         let left: Vec<&[u8]> = log
-            .references_of_subject(c)
+            .references_of_subject(Latest::of(c))
             .map(|(reference, _)| log.event_id(reference))
             .collect();
         assert_eq!(left, [b"ccc"]);
@@ -274,18 +339,31 @@ mod tests {
 
     #[test]
     fn chunks_are_given_up_when_all_of_theirs_is_forgotten() {
-        let mut log = RecentLog::default();
+        // at the beginning, and where the numbers that subjects hold begin anew
+        for chunk in [0, DISTINCT / CHUNK as u64 - 5] {
+            chunks_are_given_up(chunk * CHUNK as u64);
+        }
+    }
+
+    fn chunks_are_given_up(first: u64) {
+        let mut log = RecentLog {
+            first,
+            end: first,
+            ..RecentLog::default()
+        };
         let (mut latest, mut forgotten) = (0, 0);
         for number in 0..10 * CHUNK as i64 {
             let id = number.to_string();
-            latest = log.push(number / 10, record(1, number, &id), latest);
+            let before = if number == 0 { Latest::NONE } else { Latest::of(latest) };
+            latest = log.push(number / 10, record(1, number, &id), before);
+            assert_eq!(log.reference(Latest::of(latest)), latest);
             forget_until(&mut log, number / 10 - 30, |gone, reference| {
-                assert_eq!((gone.time, reference), (forgotten, forgotten as u64 + 1));
+                assert_eq!((gone.time, reference), (forgotten, first + forgotten as u64 + 1));
                 forgotten += 1;
             });
         }
         assert_eq!(log.chunks.len(), 2);
-        let left = log.references_of_subject(latest);
+        let left = log.references_of_subject(Latest::of(latest));
         let left: Vec<(i64, &[u8])> = left
             .map(|(reference, record)| (record.time, log.event_id(reference)))
             .collect();

@@ -15,9 +15,9 @@ use crate::panes::OpenWindows;
 use crate::partial::{ClosedWindow, Partials};
 use crate::pending::{Pending, Segment};
 use crate::plan::{Boundaries, ExperimentDefinition, Plan};
-use crate::recent::{RecentLog, RecentRecord};
+use crate::recent::{Latest, RecentLog, RecentRecord};
 use crate::risk::IndexRuns;
-use crate::row::Row;
+use crate::row::{RowKind, Rows};
 use crate::snapshot::ShardEvaluation;
 use crate::subjects::{NONE, SubjectTable};
 
@@ -64,7 +64,7 @@ pub struct ShardCounts {
 #[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct Shard {
     pub(crate) subjects: SubjectTable,
-    pub(crate) rows: StateVec<Row>,
+    pub(crate) rows: Rows,
     /// By experiment id.
     pub(crate) experiments: Vec<Option<ExperimentState>>,
     pub(crate) recent: RecentLog,
@@ -123,6 +123,7 @@ impl Shard {
     /// Gives a shard that was read back its indexes, and what the configuration says.
     pub(crate) fn rebuild(&mut self, definitions: &[Arc<ExperimentDefinition>]) {
         self.subjects.rebuild();
+        self.rows.rebuild();
         self.segment_values.rebuild();
         self.open.iter_mut().for_each(OpenWindows::rebuild);
         for (state, definition) in self.experiments.iter_mut().zip(definitions) {
@@ -200,6 +201,12 @@ impl Shard {
         (self.subjects.len(), self.rows.len())
     }
 
+    /// Whether a subject or a record has no place any more: nothing may come of what was settled since.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.subjects.is_full() || self.recent.is_full()
+    }
+
     /// Bytes of memory held, without records that wait for the watermark.
     #[must_use]
     pub fn memory(&self) -> usize {
@@ -211,7 +218,7 @@ impl Shard {
             .map(|rows| rows.capacity() * size_of::<Maturing>())
             .sum();
         self.subjects.memory()
-            + self.rows.capacity() * size_of::<Row>()
+            + self.rows.memory()
             + experiments
             + open
             + maturity
@@ -241,7 +248,10 @@ impl Shard {
         // it may have come with a record of this very slice
         let slot = if slot == NONE {
             let (tenant, subject) = block.subject(record);
-            self.subjects.find_or_insert(record.subject_hash, tenant, subject)
+            let Some(slot) = self.subjects.find_or_insert(record.subject_hash, tenant, subject) else {
+                return;
+            };
+            slot
         } else {
             slot
         };
@@ -282,15 +292,9 @@ impl Shard {
 
     /// The row of (subject, experiment).
     pub(crate) fn find_row(&self, subject: u32, experiment: u32) -> Option<u32> {
-        let mut next = self.subjects.get(subject)?.first_row;
-        while next != NONE {
-            let row = self.rows.get(next as usize)?;
-            if row.experiment == experiment {
-                return Some(next);
-            }
-            next = row.next;
-        }
-        None
+        let mut rows = self.rows.from(self.subjects.get(subject)?.first_row);
+        let found = rows.find(|(_, row)| row.kind.experiment == experiment)?;
+        Some(found.0)
     }
 
     /// Closes the attribution windows that end by `boundary`.
@@ -303,15 +307,16 @@ impl Shard {
             ahead::touch_maturing(&maturing, &self.rows, &self.experiments);
             for maturing in &maturing {
                 let class = maturing.class as u8;
-                let Some(row) = self.rows.get_mut(maturing.row as usize) else {
+                let Some(mut row) = self.rows.get(maturing.row) else {
                     continue;
                 };
-                let Some(Some(state)) = self.experiments.get_mut(row.experiment as usize) else {
+                let Some(Some(state)) = self.experiments.get_mut(row.kind.experiment as usize) else {
                     continue;
                 };
                 // The row's first exposure may have moved since; then another entry stands for it, or it is marked already.
                 if row.first_time.saturating_add(state.definition.attribution(class)) <= boundary {
-                    state.mature(row, class);
+                    state.mature(&mut row, class);
+                    self.rows.set(maturing.row, &row);
                 }
             }
         }
@@ -337,10 +342,15 @@ impl Shard {
         } = self;
         while let Some((first, records)) = recent.oldest(until) {
             ahead::touch_forgotten(records, subjects, rows);
-            for (record, latest) in records.iter().zip(first..) {
-                let Some(subject) = subjects.get(record.subject) else {
+            for (record, reference) in records.iter().zip(first..) {
+                let Some(subject) = subjects.get_mut(record.subject) else {
                     continue;
                 };
+                let is_last = subject.latest() == Latest::of(reference);
+                if is_last {
+                    subject.set_latest(Latest::NONE);
+                }
+                let subject = *subject;
                 if !record.is_exposure() {
                     let verdict = judge_outcome(subject.first_row, rows, experiments, record);
                     counts.outcomes_without_exposure += u64::from(!verdict.exposed);
@@ -356,7 +366,7 @@ impl Shard {
                         }
                     });
                 }
-                if subject.first_row == NONE && subject.latest_record == latest && !subject.is_kept() {
+                if is_last && subject.first_row == NONE && !subject.is_kept() {
                     subjects.remove(record.subject);
                 }
             }
@@ -399,15 +409,8 @@ impl Shard {
 }
 
 /// Whether a subject with these rows was exposed in an experiment.
-fn has_row(first_row: u32, rows: &[Row], experiment: u32) -> bool {
-    let mut next = first_row;
-    while let Some(row) = rows.get(next as usize) {
-        if row.experiment == experiment {
-            return true;
-        }
-        next = row.next;
-    }
-    false
+fn has_row(first_row: u32, rows: &Rows, experiment: u32) -> bool {
+    rows.from(first_row).any(|(_, row)| row.kind.experiment == experiment)
 }
 
 struct OutcomeVerdict {
@@ -418,7 +421,7 @@ struct OutcomeVerdict {
 /// What an outcome came to, when nothing can change it any more.
 fn judge_outcome(
     first_row: u32,
-    rows: &[Row],
+    rows: &Rows,
     experiments: &[Option<ExperimentState>],
     record: &RecentRecord,
 ) -> OutcomeVerdict {
@@ -426,23 +429,23 @@ fn judge_outcome(
         exposed: false,
         mismatch: false,
     };
-    let mut next = first_row;
-    while next != NONE {
-        let Some(row) = rows.get(next as usize) else { break };
-        next = row.next;
-        let concerns = record.experiment == NO_NAME || record.experiment == row.experiment;
+    for (_, row) in rows.from(first_row) {
+        let RowKind {
+            experiment, variant, ..
+        } = row.kind;
+        let concerns = record.experiment == NO_NAME || record.experiment == experiment;
         if !concerns || row.first_time > record.time {
             continue;
         }
         verdict.exposed = true;
         let attribution = experiments
-            .get(row.experiment as usize)
+            .get(experiment as usize)
             .and_then(Option::as_ref)
             .map_or(0, |state| {
                 state.definition.attribution(state.definition.class_of(record.name))
             });
         let attributed = record.time < row.first_time.saturating_add(attribution);
-        verdict.mismatch |= attributed && record.other != NO_NAME && record.other != row.variant;
+        verdict.mismatch |= attributed && record.other != NO_NAME && record.other != variant;
     }
     verdict
 }

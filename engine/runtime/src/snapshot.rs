@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::closing::{matured_group, rebuild_spoilt_groups};
+use crate::closing::matured_group;
 use crate::experiment::ExperimentState;
 use crate::group::Group;
 use crate::partial::{Counts, GroupPartial, PartialKey};
@@ -113,6 +113,7 @@ impl Shard {
 
     /// Takes out what changed since the last evaluation; none where nothing has.
     pub(crate) fn take_changes(&mut self, at: i64) -> Option<ShardEvaluation> {
+        self.rebuild_spoilt_groups();
         let mut experiments = Vec::new();
         for index in 0..self.experiments.len() {
             let Some(Some(state)) = self.experiments.get_mut(index) else {
@@ -123,7 +124,6 @@ impl Shard {
             }
             let mut changed = std::mem::take(&mut state.changed_groups);
             changed.sort_unstable();
-            rebuild_spoilt_groups(state, &self.rows);
             let changes: Vec<(u32, Moved)> = changed
                 .iter()
                 .filter_map(|group| {
