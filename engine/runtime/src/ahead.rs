@@ -34,20 +34,12 @@ impl Shard {
             seen ^= self.subjects.get(*slot).map_or(0, |subject| subject.first_row);
         }
         black_box(seen);
-        let mut seen = 0;
-        for slot in located.iter() {
-            seen ^= self.subjects.touch_key(*slot);
-        }
-        black_box(seen);
-        for (index, slot) in segment.records.iter().zip(located) {
-            let Some(record) = block.records.get(*index as usize).filter(|_| *slot != NONE) else {
+        for (index, slot) in segment.records.iter().zip(located).filter(|(_, slot)| **slot != NONE) {
+            let Some(record) = block.records.get(*index as usize) else {
                 continue;
             };
-            let (tenant, subject) = block.subject(record);
-            if !self.subjects.is(*slot, tenant, subject) {
-                // another key of much the same hash
-                let found = self.subjects.find(record.subject_hash, tenant, subject);
-                *slot = found.unwrap_or(NONE);
+            if !self.subjects.is(*slot, record.subject_hash) {
+                *slot = self.subjects.find(record.subject_hash).unwrap_or(NONE);
             }
         }
     }

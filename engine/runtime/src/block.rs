@@ -20,8 +20,8 @@ pub const NO_SLICE: i64 = i64::MIN;
 pub struct RecordMeta {
     /// 128-bit hash of the event id.
     pub id_hash: u128,
-    /// Hash of (tenant, subject); 0 for records without a subject.
-    pub subject_hash: u64,
+    /// 128-bit hash of (tenant, subject); 0 for records without a subject.
+    pub subject_hash: u128,
     /// Event time, microseconds.
     pub time: i64,
     /// The boundary at which the record is settled, or [`NO_SLICE`].
@@ -113,8 +113,8 @@ pub struct LateRecord {
 
 /// Which shard a hash belongs to.
 #[must_use]
-pub fn shard_of(hash: u64) -> usize {
-    // The low bits index the hash tables within a shard, so the shard is taken from the high ones.
+pub fn shard_of(hash: u128) -> usize {
+    // the tables within a shard have the high word
     (hash >> 32) as usize % SHARDS
 }
 
@@ -162,7 +162,7 @@ impl Block {
         let lists = || std::array::from_fn(|_| Vec::with_capacity(room));
         let (mut by_subject_shard, mut by_id_shard): ([Vec<u32>; SHARDS], [Vec<u32>; SHARDS]) = (lists(), lists());
         for (index, record) in (0u32..).zip(&records) {
-            if let Some(list) = by_id_shard.get_mut(shard_of(record.id_hash as u64)) {
+            if let Some(list) = by_id_shard.get_mut(shard_of(record.id_hash)) {
                 list.push(index);
             }
             if matters_to_subjects(record.event_type)
@@ -231,18 +231,6 @@ impl Block {
         self.columns_of(record.event_type)
             .and_then(|columns| text_at(columns.event_id.as_ref(), record.row))
             .unwrap_or("")
-    }
-
-    /// The (tenant, subject id) of a record.
-    #[must_use]
-    pub fn subject(&self, record: &RecordMeta) -> (&str, &str) {
-        let Some(columns) = self.columns_of(record.event_type) else {
-            return ("", "");
-        };
-        (
-            text_at(columns.tenant_id.as_ref(), record.row).unwrap_or(""),
-            text_at(columns.subject_id.as_ref(), record.row).unwrap_or(""),
-        )
     }
 
     /// Marks a record as a second delivery.

@@ -247,8 +247,7 @@ impl Shard {
         use backplane_events::EventType;
         // it may have come with a record of this very slice
         let slot = if slot == NONE {
-            let (tenant, subject) = block.subject(record);
-            let Some(slot) = self.subjects.find_or_insert(record.subject_hash, tenant, subject) else {
+            let Some(slot) = self.subjects.find_or_insert(record.subject_hash) else {
                 return;
             };
             slot

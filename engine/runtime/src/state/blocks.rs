@@ -7,7 +7,7 @@ use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffe
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 use arrow::record_batch::RecordBatch;
-use backplane_events::EventType;
+use backplane_events::{EventType, Identity};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::bytes;
@@ -16,10 +16,8 @@ use crate::error::RuntimeError;
 
 /// The ids of events: the shards of ids need their hashes alone, which a [`RecordMeta`] has; those of subjects ask which of two comes first.
 const EVENT_ID: &str = "event_id";
-/// What the shards of subjects read besides.
-const SUBJECT: [&str; 2] = ["subject_id", "tenant_id"];
 /// What they read where results are divided by segments.
-const SEGMENTS: [&str; 2] = ["subject_type", "attributes"];
+const SEGMENTS: [&str; 3] = ["subject_type", "tenant_id", "attributes"];
 
 /// What a [`RecordMeta`] is made of besides.
 const OF_RECORDS: [&str; 7] = [
@@ -71,12 +69,10 @@ impl Keys {
     }
 
     fn have(self, event_type: EventType, column: &str) -> bool {
-        let (is_event_id, is_subject) = (column == EVENT_ID, SUBJECT.contains(&column));
         match event_type {
-            EventType::Exposure => is_event_id || is_subject || (self.segments && SEGMENTS.contains(&column)),
-            EventType::Outcome => is_subject || (self.outcome_ids && is_event_id),
-            EventType::Assignment => is_subject,
-            EventType::AnalysisSignal | EventType::Error => false,
+            EventType::Exposure => column == EVENT_ID || (self.segments && SEGMENTS.contains(&column)),
+            EventType::Outcome => self.outcome_ids && column == EVENT_ID,
+            EventType::Assignment | EventType::AnalysisSignal | EventType::Error => false,
         }
     }
 }
@@ -123,13 +119,15 @@ impl SavedColumns {
         Ok(SavedColumns(columns))
     }
 
-    /// Whether they have the ids of events of a type.
-    fn have_ids(&self, event_type: EventType) -> bool {
-        let of_type = self.0.iter().find(|(its_type, _)| *its_type == event_type);
-        of_type.is_some_and(|(_, saved)| match saved {
-            SavedBatch::Whole(_) => true,
-            SavedBatch::Texts(texts) => texts.iter().any(|(name, _)| name == EVENT_ID),
-        })
+    /// By event type: whether all columns are there.
+    fn are_whole(&self) -> [bool; 5] {
+        let mut are_whole = [false; 5];
+        for (event_type, saved) in &self.0 {
+            if let Some(is_whole) = are_whole.get_mut(*event_type as usize) {
+                *is_whole = matches!(saved, SavedBatch::Whole(_));
+            }
+        }
+        are_whole
     }
 
     /// The columns again, with every row.
@@ -244,9 +242,9 @@ pub struct SavedBlock {
     late: Vec<LateRecord>,
     last_slice: i64,
     columns: SavedColumns,
-    /// The hashes of ids, 16 bytes each, of the records whose ids are not among the columns.
+    /// Of the records whose columns are not all there, the hashes of event id and subject, 16 bytes each.
     #[serde(with = "super::bytes")]
-    id_hashes: Vec<u8>,
+    hashes: Vec<u8>,
 }
 
 impl SavedBlock {
@@ -262,12 +260,12 @@ impl SavedBlock {
     #[must_use]
     pub fn with(block: &Block, columns: SavedColumns) -> Self {
         let indices = 0..u32::try_from(block.records.len()).unwrap_or(u32::MAX);
-        let has_ids = EventType::ALL.iter().map(|event_type| columns.have_ids(*event_type));
-        let has_ids: Vec<bool> = has_ids.collect();
-        let mut id_hashes = Vec::with_capacity(block.records.len() * size_of::<u128>());
+        let are_whole = columns.are_whole();
+        let mut hashes = Vec::with_capacity(block.records.len() * 2 * size_of::<u128>());
         for record in &block.records {
-            if !has_ids.get(record.event_type as usize).is_some_and(|has_ids| *has_ids) {
-                id_hashes.extend_from_slice(&record.id_hash.to_le_bytes());
+            if !is_among(&are_whole, record) {
+                hashes.extend_from_slice(&record.id_hash.to_le_bytes());
+                hashes.extend_from_slice(&record.subject_hash.to_le_bytes());
             }
         }
         SavedBlock {
@@ -278,7 +276,7 @@ impl SavedBlock {
             late: block.late.clone(),
             last_slice: block.last_slice,
             columns,
-            id_hashes,
+            hashes,
         }
     }
 
@@ -287,20 +285,21 @@ impl SavedBlock {
     /// # Errors
     /// [`RuntimeError::State`] if it is none.
     pub fn restore(mut self) -> Result<SharedBlock, RuntimeError> {
+        let are_whole = self.columns.are_whole();
         let columns = self.columns.restore()?;
-        let (id_hashes, _) = self.id_hashes.as_chunks();
-        let mut id_hashes = id_hashes.iter().map(|bytes| u128::from_le_bytes(*bytes));
+        let (hashes, _) = self.hashes.as_chunks();
+        let mut hashes = hashes.iter().map(|bytes| u128::from_le_bytes(*bytes));
         for record in &mut self.records {
-            let of_type = columns.get(record.event_type as usize).and_then(Option::as_ref);
-            if let Some(of_type) = of_type {
-                let identity = of_type.identity(record.row);
-                (record.id_hash, record.subject_hash) = (identity.event_id, identity.subject);
-            }
-            if of_type.is_none_or(|of_type| of_type.event_id.is_none()) {
-                let hash = id_hashes.next();
-                record.id_hash =
-                    hash.ok_or_else(|| RuntimeError::state("read", "a block lacks columns of its records"))?;
-            }
+            let identity = if is_among(&are_whole, record) {
+                let of_type = columns.get(record.event_type as usize).and_then(Option::as_ref);
+                of_type.map(|of_type| of_type.identity(record.row))
+            } else {
+                let hashes = hashes.next().zip(hashes.next());
+                hashes.map(|(event_id, subject)| Identity { event_id, subject })
+            };
+            let identity =
+                identity.ok_or_else(|| RuntimeError::state("read", "a block lacks the ids of its records"))?;
+            (record.id_hash, record.subject_hash) = (identity.event_id, identity.subject);
         }
         let mut block = Block::assemble(self.partition, self.sequence, columns, self.records);
         block.late = self.late;
@@ -308,6 +307,11 @@ impl SavedBlock {
         self.dropped.iter().for_each(|index| block.drop_record(*index));
         Ok(Arc::new(block))
     }
+}
+
+/// Whether a record is of one of these types.
+fn is_among(types: &[bool; 5], record: &RecordMeta) -> bool {
+    types.get(record.event_type as usize).is_some_and(|is_so| *is_so)
 }
 
 #[cfg(test)]
