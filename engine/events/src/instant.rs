@@ -87,6 +87,12 @@ fn parse_fraction(text: &[u8]) -> Option<(i64, &[u8])> {
     let Some((b'.', digits)) = text.split_first() else {
         return Some((0, text));
     };
+    if let Some((six, rest)) = digits.split_first_chunk()
+        && let Some(micros) = six_digits(six)
+    {
+        let more = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        return Some((micros, rest.get(more..)?));
+    }
     let count = digits
         .iter()
         .position(|byte| !byte.is_ascii_digit())
@@ -100,6 +106,18 @@ fn parse_fraction(text: &[u8]) -> Option<(i64, &[u8])> {
         micros = micros * 10 + digits.get(place).map_or(0, |digit| i64::from(digit - b'0'));
     }
     Some((micros, rest))
+}
+
+/// The number that six digits are, all at once as in [`parse_time_of_day`].
+fn six_digits(text: &[u8; 6]) -> Option<i64> {
+    let [d0, d1, d2, d3, d4, d5] = *text;
+    let digits = u64::from_le_bytes([d0, d1, d2, d3, d4, d5, b'0', b'0']) ^ u64::from_le_bytes(*b"00000000");
+    if (digits | digits.wrapping_add(0x0606_0606_0606_0606)) & 0xf0f0_f0f0_f0f0_f0f0 != 0 {
+        return None;
+    }
+    let pairs = digits * 10 + (digits >> 8);
+    let pair = |place: u64| (pairs >> (8 * place) & 0xff) as i64;
+    Some(pair(0) * 10_000 + pair(2) * 100 + pair(4))
 }
 
 /// `Z` or `±HH:MM` as seconds east of UTC.
@@ -217,6 +235,28 @@ mod tests {
     fn digits_past_microseconds_are_cut_towards_the_past_before_1970_too() {
         assert_eq!(micros("1969-12-31T23:59:59.9999999Z"), Some(-1));
         assert_eq!(micros("1969-12-31T23:59:59.0000009Z"), Some(-1_000_000));
+    }
+
+    #[test]
+    fn a_fraction_has_any_number_of_digits_and_nothing_else() {
+        let second = micros("2025-12-30T05:14:36Z").unwrap();
+        for (fraction, expected) in [
+            ("0", 0),
+            ("9", 900_000),
+            ("12345", 123_450),
+            ("123456", 123_456),
+            ("999999", 999_999),
+            ("1234567", 123_456),
+            ("000001999999999", 1),
+        ] {
+            assert_eq!(
+                micros(&format!("2025-12-30T05:14:36.{fraction}Z")),
+                Some(second + expected)
+            );
+        }
+        for wrong in ["12345:", "12345/", "1234 6", "123456:", "12a", "1234567x"] {
+            assert_eq!(micros(&format!("2025-12-30T05:14:36.{wrong}Z")), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -40,12 +40,16 @@ impl Shard {
         let Some(Some(state)) = self.experiments.get_mut(row.kind.experiment as usize) else {
             return;
         };
-        let definition = Arc::clone(&state.definition);
         let groups = if row.kind.has_history {
             RowGroups::new()
         } else {
             state.groups_of(row.kind.variant, row.local)
         };
+        let ExperimentState {
+            definition,
+            groups: states,
+            ..
+        } = state;
         for (kind, window) in context.plan.windows.iter().enumerate() {
             let next = self.next_window.get(kind).copied().unwrap_or(i64::MIN);
             let first = window.first_ending_after(row.first_time);
@@ -55,7 +59,7 @@ impl Shard {
                 occupied.insert(first.max(next), last);
             }
             for group in &groups {
-                let Some(group) = state.groups.get_mut(*group as usize) else {
+                let Some(group) = states.get_mut(*group as usize) else {
                     continue;
                 };
                 let counters = counters_at(group, kind, definition.attribution_classes.len());

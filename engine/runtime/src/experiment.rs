@@ -69,6 +69,9 @@ pub struct ExperimentState {
     pub groups: Vec<Group>,
     #[serde(skip)]
     group_index: HashMap<GroupKey, u32>,
+    /// Of some variants as a whole, where there are few nearly always: (variant, group).
+    #[serde(skip)]
+    whole_groups: SmallVec<[(u32, u32); FEW]>,
     /// Histories of rows that were seen in several variants or epochs.
     pub histories: BTreeMap<u32, VariantHistory>,
     /// What was counted of its records.
@@ -80,6 +83,9 @@ pub struct ExperimentState {
     /// The groups that did.
     pub changed_groups: Vec<u32>,
 }
+
+/// So many variants are found by looking at each.
+const FEW: usize = 8;
 
 /// The groups of a row: of all subjects, and of a few segments.
 pub type RowGroups = SmallVec<[u32; 4]>;
@@ -105,6 +111,7 @@ impl ExperimentState {
             segment_groups: (0..segments).map(|_| StateColumn::default()).collect(),
             groups: Vec::new(),
             group_index: HashMap::new(),
+            whole_groups: SmallVec::new(),
             histories: BTreeMap::new(),
             tally: RecordTally::default(),
             assigned: BTreeMap::new(),
@@ -133,6 +140,11 @@ impl ExperimentState {
             .zip(&self.groups)
             .map(|(index, group)| (group.key, index))
             .collect();
+        let whole = (0u32..)
+            .zip(&self.groups)
+            .filter(|(_, group)| group.key.segment.is_none());
+        let whole = whole.map(|(index, group)| (group.key.variant, index));
+        self.whole_groups = whole.take(FEW).collect();
     }
 
     /// The slot of a metric, a new one at its first outcome; `None` for a ratio's own name.
@@ -204,6 +216,10 @@ impl ExperimentState {
     }
 
     fn group(&mut self, key: GroupKey) -> u32 {
+        let is_whole = key.segment.is_none();
+        if is_whole && let Some((_, group)) = self.whole_groups.iter().find(|(variant, _)| *variant == key.variant) {
+            return *group;
+        }
         if let Some(group) = self.group_index.get(&key) {
             return *group;
         }
@@ -224,6 +240,9 @@ impl ExperimentState {
             has_moved: false,
         });
         self.group_index.insert(key, group);
+        if is_whole && self.whole_groups.len() < FEW {
+            self.whole_groups.push((key.variant, group));
+        }
         group
     }
 

@@ -102,11 +102,13 @@ pub struct Job {
     last_event_time: i64,
     counters: Counters,
     revision: i64,
-    options: JobOptions,
+    pub(crate) options: JobOptions,
     block_bytes: usize,
     started: Instant,
     last_emission: Instant,
     last_epoch: Instant,
+    /// Whether signals wait for the end of the epoch, with which they become visible.
+    signals_wait: bool,
     last_judged: Instant,
 }
 
@@ -169,6 +171,7 @@ impl Job {
             started: now,
             last_emission: now,
             last_epoch: now,
+            signals_wait: false,
             last_judged: now,
             plan,
         })
@@ -449,7 +452,8 @@ impl Job {
     /// Hands new blocks to the shards of ids and of subjects; meanwhile reads those that come after them. Whether there were any.
     fn ingest_and_read_ahead(&mut self, blocks: &[SharedBlock], now: Instant) -> bool {
         let round = RoundPlan {
-            blocks: self.options.parallelism.max(1) * 2,
+            // so many that a thread which is done earlier does not wait long for the others, in proportion
+            blocks: self.options.parallelism.max(1) * 4,
             block_bytes: self.block_bytes,
             extent: self.decoded_extent(),
         };
@@ -531,13 +535,15 @@ impl Job {
 }
 
 fn ingest(blocks: &[SharedBlock], seen: &mut [SeenIds], shards: &mut [Shard]) {
-    seen.par_iter_mut()
-        .enumerate()
-        .for_each(|(index, seen)| blocks.iter().for_each(|block| seen.ingest(block, index, i64::MIN)));
-    shards
-        .par_iter_mut()
-        .enumerate()
-        .for_each(|(index, shard)| blocks.iter().for_each(|block| shard.ingest(block, index, i64::MIN)));
+    let ids = || {
+        let seen = seen.par_iter_mut().enumerate();
+        seen.for_each(|(index, seen)| blocks.iter().for_each(|block| seen.ingest(block, index, i64::MIN)));
+    };
+    let subjects = || {
+        let shards = shards.par_iter_mut().enumerate();
+        shards.for_each(|(index, shard)| blocks.iter().for_each(|block| shard.ingest(block, index, i64::MIN)));
+    };
+    rayon::join(ids, subjects);
 }
 
 /// Tells the evaluations which records came beyond the correction horizon.

@@ -1,7 +1,7 @@
 //! The ends of epochs, and of the job.
 
 use std::collections::BTreeSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use backplane_connector_api::steps;
 
@@ -10,10 +10,18 @@ use super::{Barrier, BarrierState, Job};
 use crate::error::RuntimeError;
 use crate::records_out::emit_block;
 
+/// So far apart are the ends of epochs, at least, that come before their time because signals wait for them.
+const BETWEEN_SIGNALS: Duration = Duration::from_millis(100);
+
 impl Job {
     /// Ends an epoch when it is time, unless the one before it is still on its way.
     pub(super) fn end_epoch_if_due(&mut self, now: Instant) -> Result<(), RuntimeError> {
-        let is_due = now.saturating_duration_since(self.last_epoch) >= self.options.checkpoint_interval;
+        // somebody waits for a signal; in a bounded job nobody does
+        let wait = match self.signals_wait && !self.input.is_bounded() {
+            true => self.options.checkpoint_interval.min(BETWEEN_SIGNALS),
+            false => self.options.checkpoint_interval,
+        };
+        let is_due = now.saturating_duration_since(self.last_epoch) >= wait;
         if self.epochs.is_under_way()? || !is_due {
             return Ok(());
         }
@@ -24,6 +32,7 @@ impl Job {
     }
 
     fn end_epoch(&mut self, head: &Head, state: Option<BarrierState>) -> Result<(), RuntimeError> {
+        self.signals_wait = false;
         steps::reach("barrier");
         let epoch = self.epochs.next();
         let barrier = Barrier {

@@ -97,8 +97,13 @@ impl Job {
         if !self.evaluations.are_waiting() {
             return Ok(());
         }
-        let (context, evaluations) = self.evaluations();
-        let signals = evaluations.judge(&context)?;
+        let context = EvaluationContext {
+            plan: &self.plan,
+            definitions: &self.definitions,
+            names: &self.names,
+        };
+        let evaluations = &mut self.evaluations;
+        let signals = self.pool.install(|| evaluations.judge(&context))?;
         self.emit_signals(signals)
     }
 
@@ -123,6 +128,7 @@ impl Job {
         }
         let raised = signals.iter().filter(|signal| signal.is_raised()).count();
         self.counters.signals += raised as u64;
+        self.signals_wait = true;
         self.outlets.rows(Table::Signals, signal_rows(&signals, wall_clock())?)
     }
 

@@ -469,6 +469,33 @@ fn a_live_job_finds_the_same_as_a_bounded_one() {
 }
 
 #[test]
+fn a_signal_of_a_live_job_does_not_wait_for_the_interval_of_checkpoints() {
+    use backplane_connector_api::memory::{MemorySource, MemoryStore};
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::{Duration, Instant};
+    let mut stream = Stream::default();
+    stream.expose(120, &["a", "a", "a", "a", "a", "a", "a", "a", "a", "b"]);
+    let (source, feed) = MemorySource::live("live");
+    let store = MemoryStore::new();
+    let mut job = super::job_of(&halves(), Vec::new(), source, vec![super::all_tables(&store)], 2);
+    job.options.checkpoint_interval = Duration::from_secs(3_600);
+    feed.append("p", format!("{}\n", stream.records.join("\n")));
+    let stop = AtomicBool::new(false);
+    let (seen, begin, visible) = (AtomicBool::new(false), Instant::now(), store.clone());
+    let mut feeder = super::Feeder {
+        step: 0,
+        stop: &stop,
+        on_round: Box::new(|_, _| {
+            let is_seen = rows(&visible, Table::Signals).num_rows() > 0;
+            seen.fetch_or(is_seen, Ordering::Relaxed);
+            is_seen || begin.elapsed() > Duration::from_secs(60)
+        }),
+    };
+    job.run(&stop, &mut feeder).unwrap();
+    assert!(seen.load(Ordering::Relaxed));
+}
+
+#[test]
 fn a_signal_that_is_closed_is_not_raised_anew_by_what_would_have_kept_it_open() {
     let mut stream = Stream::default();
     for minute in 0..420 {
