@@ -8,8 +8,13 @@ target="${CARGO_TARGET_DIR:-target}"
 cargo build --release --workspace --bins --benches
 cargo bench --workspace --bench decode
 "$python" benches/whole_job.py "$target/release/backplane" "$@"
+"$python" benches/whole_job.py "$target/release/backplane" --days 14 --rounds 1
 cargo bench --workspace --bench evaluation
 cargo bench --workspace --bench checkpoint
 "$python" benches/checkpoint_cost.py "$target/release/backplane"
 "$python" benches/spill.py "$target/release/backplane"
+"$python" benches/latency.py "$target/release/backplane"
+"$python" benches/memory.py "$target/release/backplane"
+"$python" benches/growth.py "$target/release/backplane"
+"$python" benches/instructions.py "$target/release/backplane"
 cargo bench --workspace --bench calibration

@@ -1,8 +1,9 @@
 """Whole processes, alternately: the job beside DuckDB on the same file.
 
-    python whole_job.py BACKPLANE [--events 2000000] [--rounds 3] [--folder DIR]
+    python whole_job.py BACKPLANE [--events 2000000] [--rounds 3] [--days 14] [--folder DIR]
 
-Generates the stream once, then runs each contender `rounds` times in turn and prints the median events per second, the median CPU time (user
+Generates the stream once (that of `generate --preset bench`, a day; with `--days` as many of the same length from `made_stream.py`, spread over so
+many days: the same work an event, and an evaluation each minute as ever), then runs each contender `rounds` times in turn and prints the median events per second, the median CPU time (user
 and system) an event, how many cores that kept busy, and the ratios.
 Both forms: results only, and results with the events in the lake (DuckDB: as zstd Parquet).
 """
@@ -18,12 +19,14 @@ import sys
 import time
 from pathlib import Path
 
+from made_stream import Shape
+
 HERE = Path(__file__).resolve().parent
 
 
 def main() -> None:
-    chosen = arguments(__doc__, events=2_000_000)
-    events = stream(chosen)
+    chosen = arguments(__doc__, events=2_000_000, has_days=True)
+    events = long_stream(chosen) if chosen.days else stream(chosen)
     contenders = {
         "backplane, results": lambda: job(chosen.backplane, events, chosen.folder, with_events=False),
         "duckdb, results": lambda: duckdb(events, None),
@@ -37,7 +40,8 @@ def main() -> None:
             before = cpu_seconds()
             seconds[name].append(contender())
             cpu[name].append(cpu_seconds() - before)
-    print(f"{chosen.events:,} events, {events.stat().st_size / chosen.events:.0f} bytes each, {chosen.rounds} rounds, medians")
+    over = f" over {chosen.days} days" if chosen.days else ""
+    print(f"{chosen.events:,} events{over}, {events.stat().st_size / chosen.events:.0f} bytes each, {chosen.rounds} rounds, medians")
     rate = {name: chosen.events / statistics.median(times) for name, times in seconds.items()}
     for name, times in seconds.items():
         spread = f"{min(times):.2f} to {max(times):.2f} s"
@@ -54,12 +58,14 @@ def cpu_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def arguments(doc: str | None, events: int) -> argparse.Namespace:
+def arguments(doc: str | None, events: int, has_days: bool = False) -> argparse.Namespace:
     """What is run how often where."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("backplane", type=Path)
     parser.add_argument("--events", type=int, default=events)
     parser.add_argument("--rounds", type=int, default=3)
+    if has_days:
+        parser.add_argument("--days", type=int, help="of event time; without it the one day of the preset")
     parser.add_argument("--folder", type=Path, default=Path("/tmp/backplane-bench"))
     chosen = parser.parse_args()
     chosen.folder.mkdir(parents=True, exist_ok=True)
@@ -73,6 +79,12 @@ def stream(chosen: argparse.Namespace) -> Path:
         generate = ["generate", "--preset", "bench", "--events", str(chosen.events), "--seed", "1", "-o", str(events)]
         subprocess.run([chosen.backplane, *generate], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return events
+
+
+def long_stream(chosen: argparse.Namespace) -> Path:
+    """As many events and subjects as the preset has, over more days."""
+    visits = chosen.events // 2
+    return Shape(visits, subjects=chosen.events // 5, pace=visits / (chosen.days * 86_400)).make(chosen.folder)
 
 
 def command(backplane: Path, events: Path, folder: Path, with_events: bool, more: dict[str, object] | None = None) -> list[str | Path]:

@@ -1,6 +1,6 @@
 //! Reading ahead: what a batch of records will need is asked for before any of it is used.
 //!
-//! The state is larger than the caches, and a record's way through it is a chain: index, subject, key, row, accumulator. Taken record by record
+//! The state is larger than the caches, and a record's way through it is a chain: index, subject, row, accumulator. Taken record by record
 //! each step waits for memory. Taken step by step over a batch, the steps of different records do not depend on each other, and a processor
 //! waits for a dozen of them at once (Chen, Ailamaki, Gibbons, Mowry 2004, group prefetching). Loads do what prefetch instructions would, and
 //! need no `unsafe`: what they give is thrown away.

@@ -44,8 +44,8 @@ pub enum RuntimeError {
     },
     /// State has outgrown the numbers by which its parts are found.
     #[error(
-        "the state has no place for another subject or record: an eighth of the subjects may be 4,294,967,295, with 2,147,483,647 records within \
-         engine.time.correctionHorizon; spread the subjects over several jobs, or shorten the horizon"
+        "the state has no place for another subject or record: an eighth of the subjects may be 4,294,967,295, in as many experiments, with \
+         2,147,483,647 records within engine.time.correctionHorizon; spread the subjects over several jobs, or shorten the horizon"
     )]
     Full,
     /// The disk has lost state.

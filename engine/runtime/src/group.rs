@@ -36,7 +36,7 @@ pub struct Group {
     pub matured_ratios: Vec<PairTotals>,
     /// By window kind, then `0` for first exposures in the window, `1 + 2 class` for subjects at risk, `2 + 2 class` for those that mature in it.
     pub windows: Vec<Vec<WindowCounter>>,
-    /// What changed since the last evaluation that evaluations look at.
+    /// Whether what evaluations look at changed since the last one.
     pub moved: Moved,
     /// Whether any of its statistics did.
     pub has_moved: bool,

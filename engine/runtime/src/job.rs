@@ -106,7 +106,7 @@ pub struct Job {
     block_bytes: usize,
     started: Instant,
     last_emission: Instant,
-    last_epoch: Instant,
+    pace: ending::Pace,
     /// Whether signals wait for the end of the epoch, with which they become visible.
     signals_wait: bool,
     last_judged: Instant,
@@ -170,7 +170,7 @@ impl Job {
             block_bytes: BLOCK_BYTES,
             started: now,
             last_emission: now,
-            last_epoch: now,
+            pace: ending::Pace::from(now),
             signals_wait: false,
             last_judged: now,
             plan,

@@ -132,7 +132,7 @@ impl Shard {
         };
         let local = state.add_row(values);
         let next = self.subjects.get(slot).map_or(NONE, |subject| subject.first_row);
-        let row_id = self.rows.push(&Row {
+        let pushed = self.rows.push(&Row {
             first_time: record.time,
             next,
             local,
@@ -145,6 +145,7 @@ impl Shard {
                 has_history: false,
             },
         });
+        let Some(row_id) = pushed else { return };
         if let Some(subject) = self.subjects.get_mut(slot) {
             subject.first_row = row_id;
         }

@@ -99,6 +99,8 @@ pub struct RecentLog {
     end: u64,
     /// (slice, one more than the number of its last record), oldest first.
     slices: VecDeque<(i64, u64)>,
+    /// Whether there ever were more than can be told apart.
+    is_full: bool,
 }
 
 #[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
@@ -179,6 +181,7 @@ impl RecentLog {
             });
         }
         self.end += 1;
+        self.is_full |= self.end - self.first > DISTINCT;
         let after = self.end;
         match self.slices.back_mut() {
             Some((last, end)) if *last == slice => *end = after,
@@ -197,10 +200,10 @@ impl RecentLog {
         oldest + (u64::from(rest) + DISTINCT - oldest % DISTINCT) % DISTINCT
     }
 
-    /// Whether another record could not be told from the oldest one.
+    /// Whether a record could not be told from another one.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.end - self.first >= DISTINCT
+        self.is_full
     }
 
     /// The records of a subject, latest settled first.

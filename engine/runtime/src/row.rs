@@ -64,6 +64,8 @@ pub struct Rows {
     /// Built anew when rows are read back.
     #[serde(skip)]
     numbers: HashMap<RowKind, u32>,
+    /// Whether a row had no number any more.
+    is_full: bool,
 }
 
 impl Rows {
@@ -80,12 +82,21 @@ impl Rows {
         self.unpack(self.rows.get(row as usize)?)
     }
 
-    /// Appends a row; gives its number.
-    pub fn push(&mut self, row: &Row) -> u32 {
+    /// Appends a row; gives its number. `None` where there are as many as there are numbers.
+    pub fn push(&mut self, row: &Row) -> Option<u32> {
+        let Some(number) = u32::try_from(self.rows.len()).ok().filter(|number| *number != NONE) else {
+            self.is_full = true;
+            return None;
+        };
         let packed = self.pack(row);
-        let number = u32::try_from(self.rows.len()).unwrap_or(NONE);
         self.rows.push(packed);
-        number
+        Some(number)
+    }
+
+    /// Whether a row had no number any more.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.is_full
     }
 
     /// Changes the row of this number.
@@ -171,8 +182,8 @@ mod tests {
     #[test]
     fn rows_are_as_they_were_put_in_and_change_their_kind() {
         let mut rows = Rows::default();
-        let first = rows.push(&row(-7, NONE, 4, 0));
-        let second = rows.push(&row(i64::MAX, first, 5, 0));
+        let first = rows.push(&row(-7, NONE, 4, 0)).unwrap();
+        let second = rows.push(&row(i64::MAX, first, 5, 0)).unwrap();
         rows.set(first, &row(8, NONE, 4, 1));
         let found: Vec<(u32, i64, u32, bool)> = rows
             .from(second)

@@ -201,10 +201,10 @@ impl Shard {
         (self.subjects.len(), self.rows.len())
     }
 
-    /// Whether a subject or a record has no place any more: nothing may come of what was settled since.
+    /// Whether a subject, a row or a record has no place any more: nothing may come of what was settled since.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.subjects.is_full() || self.recent.is_full()
+        self.subjects.is_full() || self.rows.is_full() || self.recent.is_full()
     }
 
     /// Bytes of memory held, without records that wait for the watermark.

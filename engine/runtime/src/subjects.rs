@@ -151,7 +151,8 @@ impl SubjectTable {
                 *is_used = false;
             }
         }
-        self.index = StateTable::with_capacity_in(self.len() + 1, StateMemory);
+        // subjects that were removed may have left marks that take places up: with a little room only it would be built again soon
+        self.index = StateTable::with_capacity_in(self.len() + self.len() / 8 + 1, StateMemory);
         for ((slot, subject), _) in (0u32..)
             .zip(self.subjects.iter())
             .zip(is_used)

@@ -132,12 +132,12 @@ fn guarantee(kind: &SinkKind, keeps: bool) -> (&'static str, &'static str) {
         ),
         (SinkKind::Lake(_), false) => (
             "at least once",
-            "the rows of each checkpoint interval appear in a table by one atomic commit, and none twice in a run; a second run into the same \
+            "the rows of each epoch appear in a table by one atomic commit, and none twice in a run; a second run into the same \
              lake is refused, so that nothing is doubled",
         ),
         (SinkKind::File(_), false) => (
             "at least once",
-            "the rows of each checkpoint interval are appended in one piece and are durable then; a second run appends its rows again",
+            "the rows of each epoch are appended in one piece and are durable then; a second run appends its rows again",
         ),
         (SinkKind::Terminal(_), true) => (
             "at least once",

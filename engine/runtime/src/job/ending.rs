@@ -12,21 +12,80 @@ use crate::records_out::emit_block;
 
 /// So far apart are the ends of epochs, at least, that come before their time because signals wait for them.
 const BETWEEN_SIGNALS: Duration = Duration::from_millis(100);
+/// And so many times as long as the last one took: they are not what a job is busy with.
+const TIMES_AS_LONG: u32 = 4;
+
+/// When epochs end.
+#[derive(Debug)]
+pub(super) struct Pace {
+    /// The last one that ended, or began to.
+    last: Instant,
+    /// The last one whose time it was.
+    last_regular: Instant,
+    /// Whether the last one is still looked at: how long it takes is not known yet.
+    is_timed: bool,
+    /// How long the last one took, from the barrier until it was visible.
+    took: Duration,
+}
+
+impl From<Instant> for Pace {
+    fn from(now: Instant) -> Self {
+        Pace {
+            last: now,
+            last_regular: now,
+            is_timed: false,
+            took: Duration::ZERO,
+        }
+    }
+}
+
+impl Pace {
+    /// No epoch is under way.
+    fn note_rest(&mut self, now: Instant) {
+        if std::mem::take(&mut self.is_timed) {
+            self.took = now.saturating_duration_since(self.last);
+        }
+    }
+
+    /// Whether it is time for an epoch to end.
+    fn is_time(&self, now: Instant, interval: Duration) -> bool {
+        now.saturating_duration_since(self.last_regular) >= interval
+    }
+
+    /// Whether one may end before its time.
+    fn is_soon(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.last) >= BETWEEN_SIGNALS.max(self.took * TIMES_AS_LONG)
+    }
+
+    fn note_end(&mut self, now: Instant, is_regular: bool) {
+        self.last = now;
+        self.is_timed = true;
+        if is_regular {
+            self.last_regular = now;
+        }
+    }
+}
 
 impl Job {
-    /// Ends an epoch when it is time, unless the one before it is still on its way.
+    /// Ends an epoch when it is time, or when a signal of a live job waits for it, unless the one before it is still on its way.
     pub(super) fn end_epoch_if_due(&mut self, now: Instant) -> Result<(), RuntimeError> {
-        // somebody waits for a signal; in a bounded job nobody does
-        let wait = match self.signals_wait && !self.input.is_bounded() {
-            true => self.options.checkpoint_interval.min(BETWEEN_SIGNALS),
-            false => self.options.checkpoint_interval,
-        };
-        let is_due = now.saturating_duration_since(self.last_epoch) >= wait;
-        if self.epochs.is_under_way()? || !is_due {
+        if self.epochs.is_under_way()? {
             return Ok(());
         }
-        self.last_epoch = now;
-        self.follow_ledger()?;
+        self.pace.note_rest(now);
+        let is_time = self.pace.is_time(now, self.options.checkpoint_interval);
+        // in a bounded job nobody waits
+        let is_waited_for = self.signals_wait && !self.input.is_bounded() && self.pace.is_soon(now);
+        if !is_time && !is_waited_for {
+            return Ok(());
+        }
+        self.pace.note_end(now, is_time);
+        if is_time {
+            self.follow_ledger()?;
+        } else {
+            // the lakes' ledgers are read in their time
+            self.judge()?;
+        }
         let state = self.barrier_state()?;
         self.end_epoch(&self.head(), state)
     }

@@ -474,7 +474,7 @@ fn a_signal_of_a_live_job_does_not_wait_for_the_interval_of_checkpoints() {
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::time::{Duration, Instant};
     let mut stream = Stream::default();
-    stream.expose(120, &["a", "a", "a", "a", "a", "a", "a", "a", "a", "b"]);
+    stream.expose(600, &["a", "a", "a", "a", "a", "a", "a", "a", "a", "b"]);
     let (source, feed) = MemorySource::live("live");
     let store = MemoryStore::new();
     let mut job = super::job_of(&halves(), Vec::new(), source, vec![super::all_tables(&store)], 2);
