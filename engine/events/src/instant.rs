@@ -70,13 +70,8 @@ fn parse_time_of_day(time: &[u8; 9]) -> Option<i64> {
     };
     // All eight characters at once, the first in the lowest byte: digits become 0 to 9, colons 0.
     let digits = u64::from_le_bytes(*clock) ^ u64::from_le_bytes(*b"00:00:00");
-    let beyond_nine = (digits | digits.wrapping_add(0x0606_0606_0606_0606)) & 0xf0f0_f0f0_f0f0_f0f0;
     let not_colons = digits & 0x0000_ff00_00ff_0000;
-    if beyond_nine | not_colons != 0 {
-        return None;
-    }
-    // In the bytes of the tens: ten times them and the units that follow.
-    let pairs = digits * 10 + (digits >> 8);
+    let pairs = pairs(digits).filter(|_| not_colons == 0)?;
     let number = |place: u64| (pairs >> (8 * place) & 0xff) as i64;
     let (hour, minute, second) = (number(0), number(3), number(6));
     (hour <= 23 && minute <= 59 && second <= 60).then_some(hour * 3_600 + minute * 60 + second)
@@ -108,14 +103,18 @@ fn parse_fraction(text: &[u8]) -> Option<(i64, &[u8])> {
     Some((micros, rest))
 }
 
+/// In each byte ten times its digit and the one of the byte that follows; `None` where a byte is beyond nine.
+#[inline(always)]
+fn pairs(digits: u64) -> Option<u64> {
+    let beyond_nine = (digits | digits.wrapping_add(0x0606_0606_0606_0606)) & 0xf0f0_f0f0_f0f0_f0f0;
+    (beyond_nine == 0).then(|| digits * 10 + (digits >> 8))
+}
+
 /// The number that six digits are, all at once as in [`parse_time_of_day`].
 fn six_digits(text: &[u8; 6]) -> Option<i64> {
     let [d0, d1, d2, d3, d4, d5] = *text;
     let digits = u64::from_le_bytes([d0, d1, d2, d3, d4, d5, b'0', b'0']) ^ u64::from_le_bytes(*b"00000000");
-    if (digits | digits.wrapping_add(0x0606_0606_0606_0606)) & 0xf0f0_f0f0_f0f0_f0f0 != 0 {
-        return None;
-    }
-    let pairs = digits * 10 + (digits >> 8);
+    let pairs = pairs(digits)?;
     let pair = |place: u64| (pairs >> (8 * place) & 0xff) as i64;
     Some(pair(0) * 10_000 + pair(2) * 100 + pair(4))
 }

@@ -1,14 +1,11 @@
 //! A column of state, which grows without moving.
 
-use std::ops::Range;
-
-use serde::ser::SerializeSeq as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-use crate::pieces::{self, Piece};
+use crate::pieces;
 use crate::place::LEAST_PIECE;
-use crate::vector::{StateVec, elements};
+use crate::vector::StateVec;
 
 /// Chunks from one power of two to the next, as a power of two.
 const SPLIT: u32 = 2;
@@ -100,25 +97,6 @@ impl<T> StateColumn<T> {
         self.chunks.iter().flatten()
     }
 
-    /// The elements from `index` to the end of its chunk; none beyond the end.
-    #[must_use]
-    pub fn rest_of_chunk(&self, index: usize) -> &[T] {
-        let (chunk, place) = Self::place_of(index);
-        let found = self.chunks.get(chunk).and_then(|chunk| chunk.get(place..));
-        found.unwrap_or_default()
-    }
-
-    /// The elements of a range, as far as there are any, in as many slices as it has chunks.
-    pub fn slices(&self, range: Range<usize>) -> impl Iterator<Item = &[T]> {
-        let mut next = range.start;
-        std::iter::from_fn(move || {
-            let rest = self.rest_of_chunk(next);
-            let slice = rest.get(..rest.len().min(range.end.saturating_sub(next)))?;
-            next += slice.len();
-            (!slice.is_empty()).then_some(slice)
-        })
-    }
-
     /// Bytes of memory held.
     #[must_use]
     pub fn memory(&self) -> usize {
@@ -159,42 +137,19 @@ impl<T: Copy> StateColumn<T> {
             self.length += added;
         }
     }
-
-    /// Appends copies of elements.
-    pub fn extend_from_slice(&mut self, mut elements: &[T]) {
-        while !elements.is_empty() {
-            let chunk = self.last(elements.len());
-            let (now, later) = elements.split_at(elements.len().min(chunk.capacity() - chunk.len()));
-            chunk.extend_from_slice(now);
-            self.length += now.len();
-            elements = later;
-        }
-    }
 }
 
 impl<T: IntoBytes + Immutable> Serialize for StateColumn<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let pieces = || {
-            let bytes = self.chunks.iter().map(|chunk| chunk.as_slice().as_bytes());
-            bytes.flat_map(|bytes| bytes.chunks(pieces::length(size_of::<T>())))
-        };
-        let mut sequence = serializer.serialize_seq(Some(pieces().count()))?;
-        for piece in pieces() {
-            sequence.serialize_element(&Piece(piece))?;
-        }
-        sequence.end()
+        let bytes = self.chunks.iter().map(|chunk| chunk.as_slice().as_bytes());
+        pieces::serialize(bytes, size_of::<T>(), serializer)
     }
 }
 
 impl<'de, T: FromBytes + Copy> Deserialize<'de> for StateColumn<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut column = StateColumn::default();
-        pieces::deserialize(deserializer, |bytes| {
-            for element in elements(bytes)? {
-                column.push(element);
-            }
-            Ok(())
-        })?;
+        pieces::deserialize_elements(deserializer, |element| column.push(element))?;
         Ok(column)
     }
 }
@@ -238,7 +193,7 @@ mod tests {
         vector.push(7);
         for round in 0..200_u32 {
             let some: Vec<u32> = (0..round * 7).collect();
-            column.extend_from_slice(&some);
+            some.iter().for_each(|element| column.push(*element));
             vector.extend_from_slice(&some);
             column.push(round);
             vector.push(round);
@@ -254,11 +209,6 @@ mod tests {
         }
         assert!((0..=vector.len()).all(|index| column.get(index) == vector.get(index)));
         assert!(column.memory() <= vector.len() * 4 * 3 / 2 + 64);
-        for range in [0..0, 0..1, 60..70, 0..vector.len(), 1_000..9_000] {
-            let slices: Vec<u32> = column.slices(range.clone()).flatten().copied().collect();
-            assert_eq!(slices, vector[range]);
-        }
-        assert_eq!(column.slices(vector.len() - 1..vector.len() + 9).flatten().count(), 1);
     }
 
     #[test]

@@ -27,7 +27,7 @@ use hashbrown::DefaultHashBuilder;
 
 pub use column::StateColumn;
 pub use place::{LEAST_PIECE, StateMemory, Usage, check, failure, usage};
-pub use vector::{StateVec, elements};
+pub use vector::StateVec;
 
 /// A table of state, whose owner hashes.
 pub type StateTable<T> = hashbrown::HashTable<T, StateMemory>;

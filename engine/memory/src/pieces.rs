@@ -3,7 +3,9 @@
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Error, SeqAccess, Visitor};
+use serde::ser::SerializeSeq as _;
 use serde::{Deserializer, Serialize, Serializer};
+use zerocopy::FromBytes;
 
 /// Bytes of one piece, about.
 pub const PIECE: usize = 1 << 20;
@@ -18,12 +20,22 @@ impl Serialize for Piece<'_> {
     }
 }
 
-/// Writes bytes whose elements have this size, as a sequence of pieces of whole elements.
+/// Writes bytes whose elements have this size, as a sequence of pieces of whole elements. They may lie in several places, each with whole
+/// elements.
 ///
 /// # Errors
 /// The serializer's.
-pub fn serialize<S: Serializer>(bytes: &[u8], size: usize, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(bytes.chunks(length(size)).map(Piece))
+pub fn serialize<'a, S: Serializer>(
+    places: impl Iterator<Item = &'a [u8]> + Clone,
+    size: usize,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let pieces = places.flat_map(|bytes| bytes.chunks(length(size)));
+    let mut sequence = serializer.serialize_seq(Some(pieces.clone().count()))?;
+    for piece in pieces {
+        sequence.serialize_element(&Piece(piece))?;
+    }
+    sequence.end()
 }
 
 /// The bytes of a piece of elements of this size.
@@ -42,6 +54,28 @@ where
     F: FnMut(&[u8]) -> Result<(), &'static str>,
 {
     deserializer.deserialize_seq(Pieces(each))
+}
+
+/// Reads pieces, and hands over each of their elements.
+///
+/// # Errors
+/// The deserializer's, and where a piece ends within an element.
+pub fn deserialize_elements<'de, D, T, F>(deserializer: D, mut each: F) -> Result<(), D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromBytes,
+    F: FnMut(T),
+{
+    deserialize(deserializer, |bytes| {
+        let chunks = bytes.chunks_exact(size_of::<T>());
+        if !chunks.remainder().is_empty() {
+            return Err("a piece ends within an element");
+        }
+        chunks
+            .filter_map(|bytes| T::read_from_bytes(bytes).ok())
+            .for_each(&mut each);
+        Ok(())
+    })
 }
 
 struct Pieces<F>(F);

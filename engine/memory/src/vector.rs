@@ -70,31 +70,18 @@ impl<T: Copy> StateVec<T> {
 
 impl<T: IntoBytes + Immutable> Serialize for StateVec<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        pieces::serialize(self.0.as_slice().as_bytes(), size_of::<T>(), serializer)
+        pieces::serialize(
+            std::iter::once(self.0.as_slice().as_bytes()),
+            size_of::<T>(),
+            serializer,
+        )
     }
 }
 
 impl<'de, T: FromBytes> Deserialize<'de> for StateVec<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut vector = StateVec::default();
-        pieces::deserialize(deserializer, |bytes| {
-            for element in elements(bytes)? {
-                vector.push(element);
-            }
-            Ok(())
-        })?;
+        pieces::deserialize_elements(deserializer, |element| vector.push(element))?;
         Ok(vector)
-    }
-}
-
-/// The elements of a piece.
-///
-/// # Errors
-/// The piece ends within one.
-pub fn elements<T: FromBytes>(bytes: &[u8]) -> Result<impl Iterator<Item = T>, &'static str> {
-    let chunks = bytes.chunks_exact(size_of::<T>());
-    match chunks.remainder() {
-        [] => Ok(chunks.filter_map(|bytes| T::read_from_bytes(bytes).ok())),
-        _ => Err("a piece ends within an element"),
     }
 }

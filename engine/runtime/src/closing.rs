@@ -484,44 +484,37 @@ impl Shard {
 
     /// Builds the groups anew from their rows whose sums outliers have spoilt. At evaluations, which event time alone decides on.
     pub(crate) fn rebuild_spoilt_groups(&mut self) {
-        self.rebuild_groups(|group| group.has_moved && any_moments(group, Moments::needs_rebuild));
-        for state in self.experiments.iter_mut().flatten() {
-            state.groups.iter_mut().for_each(|group| group.has_moved = false);
-        }
+        self.rebuild_groups(|group| std::mem::take(&mut group.has_moved) && any_moments(group, Moments::needs_rebuild));
     }
 
-    fn rebuild_groups(&mut self, is_stale: impl Fn(&Group) -> bool) {
-        let of_experiment = |state: &ExperimentState| -> BTreeMap<u32, GroupTotals> {
-            let stale = (0u32..).zip(&state.groups).filter(|(_, group)| is_stale(group));
-            stale.map(|(index, group)| (index, GroupTotals::like(group))).collect()
-        };
-        let states = self.experiments.iter();
-        let mut stale: Vec<BTreeMap<u32, GroupTotals>> = states
-            .map(|state| state.as_ref().map(of_experiment).unwrap_or_default())
-            .collect();
-        if stale.iter().all(BTreeMap::is_empty) {
+    fn rebuild_groups(&mut self, is_stale: impl Fn(&mut Group) -> bool) {
+        // by experiment and group
+        let mut stale: BTreeMap<(u32, u32), GroupTotals> = BTreeMap::new();
+        for (experiment, state) in (0u32..).zip(&mut self.experiments) {
+            for (index, group) in (0u32..).zip(state.iter_mut().flat_map(|state| &mut state.groups)) {
+                if is_stale(group) {
+                    stale.insert((experiment, index), GroupTotals::like(group));
+                }
+            }
+        }
+        if stale.is_empty() {
             return;
         }
         for row in self.rows.iter() {
-            let experiment = row.kind.experiment as usize;
-            let Some(totals) = stale.get_mut(experiment).filter(|totals| !totals.is_empty()) else {
-                continue;
-            };
-            let Some(Some(state)) = self.experiments.get(experiment) else {
+            let Some(Some(state)) = self.experiments.get(row.kind.experiment as usize) else {
                 continue;
             };
             for group in state.groups_of_row(&row) {
-                if let Some(totals) = totals.get_mut(&group) {
+                if let Some(totals) = stale.get_mut(&(row.kind.experiment, group)) {
                     totals.add_row(state, &row);
                 }
             }
         }
-        for (state, totals) in self.experiments.iter_mut().zip(stale) {
-            for (index, totals) in totals {
-                let group = state.as_mut().and_then(|state| state.groups.get_mut(index as usize));
-                if let Some(group) = group {
-                    totals.correct(group);
-                }
+        for ((experiment, index), totals) in stale {
+            if let Some(Some(state)) = self.experiments.get_mut(experiment as usize)
+                && let Some(group) = state.groups.get_mut(index as usize)
+            {
+                totals.correct(group);
             }
         }
     }

@@ -290,8 +290,8 @@ impl ExperimentState {
             }
             if let Some(group) = self.groups.get_mut(*group as usize) {
                 group.subjects += delta;
-                for (class, count) in group.matured_subjects.iter_mut().enumerate() {
-                    if row.kind.matured >> class & 1 == 1 {
+                for (class, count) in (0u8..).zip(&mut group.matured_subjects) {
+                    if row.kind.is_matured(class) {
                         *count += delta;
                     }
                 }

@@ -102,7 +102,7 @@ pub struct Job {
     last_event_time: i64,
     counters: Counters,
     revision: i64,
-    pub(crate) options: JobOptions,
+    options: JobOptions,
     block_bytes: usize,
     started: Instant,
     last_emission: Instant,

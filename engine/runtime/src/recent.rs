@@ -341,6 +341,18 @@ mod tests {
     }
 
     #[test]
+    fn more_records_than_can_be_told_apart_are_too_many() {
+        let mut log = RecentLog {
+            end: DISTINCT - 1,
+            ..RecentLog::default()
+        };
+        log.push(10, record(1, 5, "a"), Latest::NONE);
+        assert!(!log.is_full());
+        log.push(10, record(2, 6, "b"), Latest::NONE);
+        assert!(log.is_full());
+    }
+
+    #[test]
     fn chunks_are_given_up_when_all_of_theirs_is_forgotten() {
         // at the beginning, and where the numbers that subjects hold begin anew
         for chunk in [0, DISTINCT / CHUNK as u64 - 5] {

@@ -32,13 +32,7 @@ impl Job {
     /// Lets the evaluations happen that the state has passed.
     pub(super) fn evaluate(&mut self, shards: Vec<Vec<ShardEvaluation>>, settled: i64) -> Result<(), RuntimeError> {
         let until = settled.min(self.last_evaluation());
-        let context = EvaluationContext {
-            plan: &self.plan,
-            definitions: &self.definitions,
-            names: &self.names,
-        };
-        let evaluations = &mut self.evaluations;
-        let signals = self.pool.install(|| evaluations.advance(&context, shards, until))?;
+        let signals = self.with_evaluations(|evaluations, context| evaluations.advance(context, shards, until))?;
         self.emit_signals(signals)
     }
 
@@ -73,8 +67,8 @@ impl Job {
             None => Vec::new(),
         };
         for rows in ledger {
-            let (context, evaluations) = self.evaluations();
-            let (looks, decisions) = evaluations.take_looks(&context, &rows)?;
+            let (looks, decisions) =
+                self.with_evaluations(|evaluations, context| evaluations.take_looks(context, &rows))?;
             if !rows.are_kept {
                 self.outlets.rows(Table::Looks, looks)?;
                 self.outlets.rows(Table::Decisions, decisions)?;
@@ -97,24 +91,22 @@ impl Job {
         if !self.evaluations.are_waiting() {
             return Ok(());
         }
+        let signals = self.with_evaluations(Evaluations::judge)?;
+        self.emit_signals(signals)
+    }
+
+    /// Has the job's threads do something with the evaluations, and what they need to know of the job.
+    fn with_evaluations<R: Send>(
+        &mut self,
+        act: impl FnOnce(&mut Evaluations, &EvaluationContext<'_>) -> R + Send,
+    ) -> R {
         let context = EvaluationContext {
             plan: &self.plan,
             definitions: &self.definitions,
             names: &self.names,
         };
         let evaluations = &mut self.evaluations;
-        let signals = self.pool.install(|| evaluations.judge(&context))?;
-        self.emit_signals(signals)
-    }
-
-    /// The evaluations, and what they need to know of the job.
-    fn evaluations(&mut self) -> (EvaluationContext<'_>, &mut Evaluations) {
-        let context = EvaluationContext {
-            plan: &self.plan,
-            definitions: &self.definitions,
-            names: &self.names,
-        };
-        (context, &mut self.evaluations)
+        self.pool.install(|| act(evaluations, &context))
     }
 
     fn emit_signals(&mut self, mut signals: Vec<Signal>) -> Result<(), RuntimeError> {
@@ -164,8 +156,7 @@ impl Job {
                 decisions: RecordBatch::new_empty(Table::Decisions.schema()),
                 are_kept: true,
             };
-            let (context, evaluations) = self.evaluations();
-            evaluations.take_looks(&context, &rows)?;
+            self.with_evaluations(|evaluations, context| evaluations.take_looks(context, &rows))?;
         }
         self.judge()
     }

@@ -477,8 +477,16 @@ fn a_signal_of_a_live_job_does_not_wait_for_the_interval_of_checkpoints() {
     stream.expose(600, &["a", "a", "a", "a", "a", "a", "a", "a", "a", "b"]);
     let (source, feed) = MemorySource::live("live");
     let store = MemoryStore::new();
-    let mut job = super::job_of(&halves(), Vec::new(), source, vec![super::all_tables(&store)], 2);
-    job.options.checkpoint_interval = Duration::from_secs(3_600);
+    let options = crate::JobOptions {
+        checkpoint_interval: Duration::from_secs(3_600),
+        ..super::options(2)
+    };
+    let (plan, queries) = (
+        super::plan_of(&halves()).unwrap(),
+        super::UserQueries::new(Vec::new()).unwrap(),
+    );
+    let outlets = vec![super::all_tables(&store)];
+    let mut job = super::Job::new(plan, queries, vec![Box::new(source)], outlets, options).unwrap();
     feed.append("p", format!("{}\n", stream.records.join("\n")));
     let stop = AtomicBool::new(false);
     let (seen, begin, visible) = (AtomicBool::new(false), Instant::now(), store.clone());

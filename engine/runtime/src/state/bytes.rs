@@ -4,7 +4,7 @@ use backplane_memory::pieces;
 use serde::{Deserializer, Serializer};
 
 pub(crate) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-    pieces::serialize(bytes, 1, serializer)
+    pieces::serialize(std::iter::once(bytes), 1, serializer)
 }
 
 pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {

@@ -2,7 +2,7 @@
 
 use std::hash::BuildHasher;
 
-use backplane_memory::{StateSet, StateVec, elements, pieces};
+use backplane_memory::{StateSet, StateVec, pieces};
 use serde::ser::SerializeSeq as _;
 use serde::{Deserializer, Serializer};
 use zerocopy::IntoBytes as _;
@@ -27,9 +27,8 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>, H: BuildHasher + Default>(
     deserializer: D,
 ) -> Result<StateSet<u128, H>, D::Error> {
     let mut set = StateSet::default();
-    pieces::deserialize(deserializer, |piece| {
-        set.extend(elements::<u128>(piece)?);
-        Ok(())
+    pieces::deserialize_elements(deserializer, |hash| {
+        set.insert(hash);
     })?;
     Ok(set)
 }
