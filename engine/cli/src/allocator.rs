@@ -3,7 +3,10 @@
 //! State and blocks are made by some threads and taken apart by others, which the system's allocator is slow at. mimalloc is not, but it gives
 //! memory that was not used for a while back to the system, which clears each page of it when it is wanted again: in a job with checkpoints, whose
 //! journal holds blocks for some rounds, that was 4 % of all CPU time (`benches/README.md`). What is free is kept for the next block.
-#![allow(unsafe_code, reason = "the allocator has no safe call for its options")]
+//!
+//! Nor does it take huge pages: each of those is cleared whole, 2 MiB, for the first byte that is written to it, and blocks of all threads touch many. That
+//! was a fifth of all CPU time where memory was not at hand, and a quarter of the memory that the process held (`docs/performance.md`).
+#![allow(unsafe_code, reason = "the allocator and the system have no safe calls for their options")]
 
 use libmimalloc_sys::{mi_option_set, mi_option_t};
 
@@ -19,5 +22,12 @@ pub fn set_up() {
     if std::env::var_os("MIMALLOC_PURGE_DELAY").is_none() {
         // SAFETY: an option is a number that is written; no other thread is there yet.
         unsafe { mi_option_set(PURGE_DELAY, -1) }
+    }
+    #[cfg(target_os = "linux")]
+    if std::env::var_os("MIMALLOC_ALLOW_THP").is_none() {
+        // SAFETY: the call changes an attribute of this process, and reads no memory. That it may fail does no harm.
+        unsafe {
+            libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0);
+        }
     }
 }

@@ -1,26 +1,35 @@
-//! Blocks are read and decoded while the job moves its state over those before them.
+//! Blocks are read and decoded while the job moves its state over those before them, by threads that have nothing else to do.
+//!
+//! Decoding runs in the job's own pool. There a thread that waits for another one looks for work, first among what the job's threads have put
+//! aside, which is the round that is on, and last in the queue of what came from outside (rayon's injector). So blocks go in from outside, by a
+//! thread that does nothing else: they fill the gaps of a round, and never stand in its way.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use backplane_events::{Decoder, EventTime};
-use crossbeam_channel::{Receiver, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
+use rayon::{ThreadPool, Yield};
 
 use crate::decoded::{DecodedBlock, decode};
 use crate::error::RuntimeError;
 use crate::input::{Input, ReadBlock};
-use crate::priority::step_back;
 use crate::state::blocks::Extent;
 
 /// Rounds that are decoded ahead: with one alone the threads would wait for the job whenever they are quicker.
 const AHEAD: usize = 2;
 
-type Decoded = Result<DecodedBlock, RuntimeError>;
+/// How long a thread of the pool sleeps that waits for a block and finds nothing to do.
+const NAP: Duration = Duration::from_micros(100);
 
-/// The threads that decode, and what they are at.
+type Decoded = Result<DecodedBlock, RuntimeError>;
+type Task = Box<dyn FnOnce() + Send>;
+
+/// What is read and decoded ahead.
 pub struct Decoding {
-    pool: rayon::ThreadPool,
+    /// To the thread that puts tasks into the pool's outer queue; it ends with this.
+    queue: Sender<Task>,
     /// Those that rest; a decoder keeps what it has learned from one block to the next. It is large to move.
     decoders: Arc<Mutex<Vec<Box<Decoder>>>>,
     /// By round, oldest first: its blocks in order.
@@ -41,14 +50,19 @@ pub struct RoundPlan {
 }
 
 impl Decoding {
-    /// So many threads.
+    /// By the threads of a pool.
     ///
     /// # Errors
     /// The system starts no thread.
-    pub fn new(threads: usize) -> Result<Self, RuntimeError> {
+    pub fn new(pool: Arc<ThreadPool>) -> Result<Self, RuntimeError> {
+        let (queue, tasks) = unbounded::<Task>();
+        let feed = move || tasks.iter().for_each(|task| pool.spawn(task));
+        std::thread::Builder::new()
+            .name("feeder".to_owned())
+            .spawn(feed)
+            .map_err(|error| RuntimeError::Configuration(format!("cannot start a thread that hands out blocks: {error}")))?;
         Ok(Decoding {
-            // they have as much to do as the job, and time for it: they take what its threads leave while one waits for another
-            pool: start_pool("decoder", threads, step_back)?,
+            queue,
             decoders: Arc::default(),
             rounds: VecDeque::new(),
             failure: None,
@@ -74,7 +88,7 @@ impl Decoding {
         let blocks = round.into_iter().map(|block| {
             let (tell, decoded) = bounded(1);
             let decoders = Arc::clone(&self.decoders);
-            self.pool.spawn_fifo(move || {
+            let task = Box::new(move || {
                 let rested = lock(&decoders).pop();
                 let columns = |event_type, column: &str| extent.decodes(event_type, column);
                 let mut decoder = rested.unwrap_or_else(|| Box::new(Decoder::of_columns(columns)));
@@ -82,6 +96,8 @@ impl Decoding {
                 drop(tell.send(decode(block, &mut decoder, ingest_time)));
                 lock(&decoders).push(decoder);
             });
+            // it lives as long as this does; else the receiver tells
+            drop(self.queue.send(task));
             decoded
         });
         let blocks = blocks.collect();
@@ -96,11 +112,24 @@ impl Decoding {
         let Some(round) = self.rounds.pop_front() else {
             return self.failure.take().map_or(Ok(Vec::new()), Err);
         };
-        let lost = |_| RuntimeError::internal("a thread that decodes has ended");
-        round
-            .into_iter()
-            .map(|decoded| decoded.recv().map_err(lost).flatten())
-            .collect()
+        round.into_iter().map(|decoded| wait_for(&decoded)).collect()
+    }
+}
+
+/// Waits for a block; a thread of the pool decodes meanwhile, this block or another one.
+fn wait_for(decoded: &Receiver<Decoded>) -> Decoded {
+    loop {
+        let patience = match rayon::yield_now() {
+            Some(Yield::Executed) => Duration::ZERO,
+            Some(Yield::Idle) | None => NAP,
+        };
+        match decoded.recv_timeout(patience) {
+            Ok(block) => return block,
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(RuntimeError::internal("a thread that decodes has ended"));
+            }
+        }
     }
 }
 
@@ -109,15 +138,14 @@ fn lock(decoders: &Mutex<Vec<Box<Decoder>>>) -> MutexGuard<'_, Vec<Box<Decoder>>
     decoders.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Threads of this name, each of which begins with `begin`.
+/// The threads of a job.
 ///
 /// # Errors
 /// The system starts no thread.
-pub fn start_pool(name: &'static str, threads: usize, begin: fn()) -> Result<rayon::ThreadPool, RuntimeError> {
+pub fn start_pool(threads: usize) -> Result<ThreadPool, RuntimeError> {
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
-        .thread_name(move |index| format!("{name}-{index}"))
-        .start_handler(move |_| begin())
+        .thread_name(|index| format!("worker-{index}"))
         // a panic has been told of; whoever waits for what the thread was at finds that nothing comes
         .panic_handler(|_| {})
         .build()

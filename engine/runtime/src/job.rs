@@ -72,7 +72,7 @@ pub struct Job {
     // before the sinks, whose threads end when nobody commits any more
     epochs: Epochs,
     outlets: Outlets,
-    pool: rayon::ThreadPool,
+    pool: Arc<rayon::ThreadPool>,
     decoding: Decoding,
     seen: Vec<SeenIds>,
     shards: Vec<Shard>,
@@ -124,8 +124,8 @@ impl Job {
         outlets: Vec<Outlet>,
         options: JobOptions,
     ) -> Result<Self, RuntimeError> {
-        let pool = start_pool("worker", options.parallelism, || {})?;
-        let decoding = Decoding::new(options.parallelism)?;
+        let pool = Arc::new(start_pool(options.parallelism)?);
+        let decoding = Decoding::new(Arc::clone(&pool))?;
         let mut names = JobNames::default();
         for metric in &plan.metric_names {
             names.metrics.intern(metric);
@@ -208,6 +208,12 @@ impl Job {
     /// # Errors
     /// A source or sink failed; what the last epoch has committed stays.
     pub fn run(&mut self, stop: &AtomicBool, observer: &mut dyn Observer) -> Result<Ending, RuntimeError> {
+        // one of the pool's threads is the job's own: what it does alone, others decode beside
+        let pool = Arc::clone(&self.pool);
+        pool.install(|| self.run_rounds(stop, observer))
+    }
+
+    fn run_rounds(&mut self, stop: &AtomicBool, observer: &mut dyn Observer) -> Result<Ending, RuntimeError> {
         // what was looked at while no job ran
         if !self.was_completed {
             self.follow_ledger()?;
@@ -492,9 +498,11 @@ impl Job {
         let (seen, shards) = (&mut self.seen, &mut self.shards);
         let settled: Vec<Settled> = self.pool.install(|| {
             seen.par_iter_mut()
+                .with_max_len(1)
                 .for_each(|seen| seen.settle(watermark, horizon, slice_length));
             shards
                 .par_iter_mut()
+                .with_max_len(1)
                 .map(|shard| shard.settle(&context, watermark))
                 .collect()
         });
@@ -536,11 +544,11 @@ impl Job {
 
 fn ingest(blocks: &[SharedBlock], seen: &mut [SeenIds], shards: &mut [Shard]) {
     let ids = || {
-        let seen = seen.par_iter_mut().enumerate();
+        let seen = seen.par_iter_mut().with_max_len(1).enumerate();
         seen.for_each(|(index, seen)| blocks.iter().for_each(|block| seen.ingest(block, index, i64::MIN)));
     };
     let subjects = || {
-        let shards = shards.par_iter_mut().enumerate();
+        let shards = shards.par_iter_mut().with_max_len(1).enumerate();
         shards.for_each(|(index, shard)| blocks.iter().for_each(|block| shard.ingest(block, index, i64::MIN)));
     };
     rayon::join(ids, subjects);

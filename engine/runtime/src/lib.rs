@@ -31,7 +31,6 @@ mod panes;
 pub mod partial;
 mod pending;
 pub mod plan;
-mod priority;
 mod progress;
 mod recent;
 mod records_out;

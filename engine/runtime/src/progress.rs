@@ -68,7 +68,7 @@ pub struct Progress {
 }
 
 /// Is told after every round.
-pub trait Observer {
+pub trait Observer: Send {
     /// Whether it wants to be told now; counting the state's size has its cost.
     fn is_due(&mut self) -> bool {
         true
