@@ -6,7 +6,10 @@
 //!
 //! Nor does it take huge pages: each of those is cleared whole, 2 MiB, for the first byte that is written to it, and blocks of all threads touch many. That
 //! was a fifth of all CPU time where memory was not at hand, and a quarter of the memory that the process held (`docs/performance.md`).
-#![allow(unsafe_code, reason = "the allocator and the system have no safe calls for their options")]
+#![allow(
+    unsafe_code,
+    reason = "the allocator and the system have no safe calls for their options"
+)]
 
 use libmimalloc_sys::{mi_option_set, mi_option_t};
 

@@ -38,7 +38,7 @@ mod time;
 
 pub use bad::{BadReason, BadRecord};
 pub use decode::scan::MAX_DEPTH;
-pub use decode::{Decoded, DecodedRecord, Decoder, MAX_EVENT_ID_CHARACTERS, MAX_LINE_BYTES};
+pub use decode::{Decoded, DecodedRecord, Decoder, MAX_EVENT_ID_CHARACTERS, MAX_LINE_BYTES, NO_KEY};
 pub use encode::{Encoder, EnumSpelling};
 pub use error::EventsError;
 pub use identity::Identity;

@@ -104,15 +104,16 @@ pub(crate) fn touch_maturing(maturing: &[Maturing], rows: &Rows, experiments: &[
     black_box(seen);
 }
 
-/// Touches the subjects of records that are forgotten, and their first rows.
+/// Touches the subjects of records that are judged when they are forgotten, and their first rows.
 pub(crate) fn touch_forgotten(records: &[RecentRecord], subjects: &SubjectTable, rows: &Rows) {
+    let judged = || records.iter().filter(|record| !record.is_regular());
     let mut seen = 0;
-    for record in records {
+    for record in judged() {
         seen ^= subjects.get(record.subject).map_or(0, |subject| subject.first_row);
     }
     black_box(seen);
     let mut seen = 0;
-    for record in records {
+    for record in judged() {
         seen ^= first_time(record.subject, subjects, rows);
     }
     black_box(seen);

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, Float64Array, StringArray, TimestampMicrosecondArray};
 use arrow::datatypes::Int32Type;
 use arrow::record_batch::RecordBatch;
-use backplane_events::{EventType, Identity, Table};
+use backplane_events::{DecodedRecord, EventType, Identity, Table};
 
 use crate::error::RuntimeError;
 use crate::names::{JobNames, NO_NAME, Names};
@@ -40,6 +40,25 @@ pub struct RecordMeta {
     pub event_type: EventType,
     /// Whether an outcome is Binary.
     pub binary: bool,
+}
+
+impl From<&DecodedRecord> for RecordMeta {
+    fn from(record: &DecodedRecord) -> Self {
+        RecordMeta {
+            id_hash: record.identity.event_id,
+            subject_hash: record.identity.subject,
+            time: record.event_time.0,
+            slice: NO_SLICE,
+            value: record.value,
+            // what has no key has no name
+            experiment: record.experiment,
+            name: record.name,
+            other: record.other,
+            row: record.row,
+            event_type: record.event_type,
+            binary: record.is_binary,
+        }
+    }
 }
 
 impl RecordMeta {
@@ -119,16 +138,32 @@ pub fn shard_of(hash: u128) -> usize {
 }
 
 impl Block {
-    /// Puts decoded batches and their records in order together; hashes that nobody has made yet are made of the columns. Names stay the
-    /// block's own until [`Block::resolve_names`].
+    /// A block as it was decoded. Names stay the block's own until [`Block::resolve_names`].
+    #[must_use]
+    pub fn decoded(
+        partition: u32,
+        sequence: u64,
+        batches: [Option<RecordBatch>; 5],
+        records: &[DecodedRecord],
+    ) -> Block {
+        let columns = batches.map(|batch| batch.map(EventColumns::new));
+        Block::assemble(
+            partition,
+            sequence,
+            columns,
+            records.iter().map(RecordMeta::from).collect(),
+        )
+    }
+
+    /// Rows of batches, in record order. Names stay the block's own until [`Block::resolve_names`].
     ///
     /// # Errors
     /// [`RuntimeError::Internal`] if a batch has not its table's schema.
-    pub fn new(
+    pub fn of_rows(
         partition: u32,
         sequence: u64,
         batches: impl IntoIterator<Item = (EventType, RecordBatch)>,
-        order: impl ExactSizeIterator<Item = (EventType, u32, Option<Identity>)>,
+        order: impl ExactSizeIterator<Item = (EventType, u32)>,
     ) -> Result<Block, RuntimeError> {
         let mut columns: [Option<EventColumns>; 5] = [const { None }; 5];
         for (event_type, batch) in batches {
@@ -138,13 +173,8 @@ impl Block {
         }
         let readers = RowReaders::new(&columns)?;
         let mut records = Vec::with_capacity(order.len());
-        for (event_type, row, identity) in order {
-            let has_ids = |columns: &EventColumns| columns.event_id.is_some();
-            let place = columns.get(event_type as usize).and_then(Option::as_ref);
-            if identity.is_none() && !place.is_some_and(has_ids) {
-                return Err(wrong_schema("event_id"));
-            }
-            records.push(readers.read(event_type, row, identity)?);
+        for (event_type, row) in order {
+            records.push(readers.read(event_type, row)?);
         }
         Ok(Block::assemble(partition, sequence, columns, records))
     }
@@ -416,6 +446,9 @@ impl<'a> RowReaders<'a> {
                 EventType::AnalysisSignal | EventType::Error => "",
             };
             let is_outcome = *event_type == EventType::Outcome;
+            if columns.event_id.is_none() {
+                return Err(wrong_schema("event_id"));
+            }
             let binary = dictionary(batch, "outcome_type").and_then(|types| {
                 let values = types.values().as_string_opt::<i32>()?;
                 Some((types, values.iter().map(|value| value == Some("Binary")).collect()))
@@ -449,21 +482,21 @@ impl<'a> RowReaders<'a> {
         Ok(RowReaders { readers })
     }
 
-    fn read(&self, event_type: EventType, row: u32, identity: Option<Identity>) -> Result<RecordMeta, RuntimeError> {
+    fn read(&self, event_type: EventType, row: u32) -> Result<RecordMeta, RuntimeError> {
         let reader = self
             .readers
             .get(event_type as usize)
             .and_then(Option::as_ref)
             .filter(|reader| (row as usize) < reader.columns.batch.num_rows())
             .ok_or_else(|| RuntimeError::internal("a record points at a row that its batch has not"))?;
-        Ok(reader.read(event_type, row, identity))
+        Ok(reader.read(event_type, row))
     }
 }
 
 impl RowReader<'_> {
-    fn read(&self, event_type: EventType, row: u32, identity: Option<Identity>) -> RecordMeta {
+    fn read(&self, event_type: EventType, row: u32) -> RecordMeta {
         let at = row as usize;
-        let identity = identity.unwrap_or_else(|| self.columns.identity(row));
+        let identity = self.columns.identity(row);
         RecordMeta {
             id_hash: identity.event_id,
             subject_hash: identity.subject,

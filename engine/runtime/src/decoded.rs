@@ -31,7 +31,7 @@ pub struct DecodedBlock {
 pub struct SourceLines {
     start_line: u64,
     bytes: Option<bytes::Bytes>,
-    /// By record: its line in the block.
+    /// By record: its line in the block; nothing where every line is a record.
     lines: Vec<u32>,
 }
 
@@ -109,15 +109,10 @@ pub fn decode(read: ReadBlock, decoder: &mut Decoder, ingest_time: EventTime) ->
     match read.block.data {
         BlockData::Lines(bytes) => {
             let decoded = decoder.decode(&bytes, ingest_time);
-            let batches = EventType::ALL
-                .iter()
-                .copied()
-                .zip(decoded.batches)
-                .filter_map(|(event_type, batch)| Some((event_type, batch?)));
-            let records = decoded.records.iter();
-            let order = records.map(|record| (record.event_type, record.row, Some(record.identity)));
-            let block = Block::new(partition, read.sequence, batches, order)?;
-            let lines = decoded.records.iter().map(|record| record.line).collect();
+            let block = Block::decoded(partition, read.sequence, decoded.batches, &decoded.records);
+            let has_gaps = decoded.lines != decoded.records.len() as u64;
+            let lines = decoded.records.iter().map(|record| record.line);
+            let lines = if has_gaps { lines.collect() } else { Vec::new() };
             Ok(DecodedBlock {
                 partition: read.partition,
                 block,
@@ -133,11 +128,8 @@ pub fn decode(read: ReadBlock, decoder: &mut Decoder, ingest_time: EventTime) ->
         }
         BlockData::Decoded(events) => {
             let events = without_own_signals(events)?;
-            let order = events
-                .records
-                .iter()
-                .map(|record| (record.event_type, record.row, None));
-            let block = Block::new(partition, read.sequence, events.batches, order)?;
+            let order = events.records.iter().map(|record| (record.event_type, record.row));
+            let block = Block::of_rows(partition, read.sequence, events.batches, order)?;
             let lines = block.records.len() as u64;
             let source = SourceLines {
                 start_line,

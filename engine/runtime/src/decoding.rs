@@ -60,7 +60,9 @@ impl Decoding {
         std::thread::Builder::new()
             .name("feeder".to_owned())
             .spawn(feed)
-            .map_err(|error| RuntimeError::Configuration(format!("cannot start a thread that hands out blocks: {error}")))?;
+            .map_err(|error| {
+                RuntimeError::Configuration(format!("cannot start a thread that hands out blocks: {error}"))
+            })?;
         Ok(Decoding {
             queue,
             decoders: Arc::default(),

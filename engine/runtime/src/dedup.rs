@@ -180,16 +180,7 @@ mod tests {
         };
         let text: String = records.iter().map(|(id, _)| line(id)).collect();
         let decoded = backplane_events::Decoder::new().decode(text.as_bytes(), backplane_events::EventTime(0));
-        let batches = backplane_events::EventType::ALL
-            .iter()
-            .copied()
-            .zip(decoded.batches)
-            .filter_map(|(t, b)| Some((t, b?)));
-        let order = decoded
-            .records
-            .iter()
-            .map(|record| (record.event_type, record.row, None));
-        let mut block = Block::new(partition, sequence, batches, order).unwrap();
+        let mut block = Block::decoded(partition, sequence, decoded.batches, &decoded.records);
         for (record, (_, slice)) in block.records.iter_mut().zip(records) {
             record.slice = *slice;
         }

@@ -8,7 +8,7 @@ use crate::block::{EventColumns, RecordMeta, SharedBlock, text_at};
 use crate::crossover::{SeenExposure, Standing, VariantHistory};
 use crate::names::NO_NAME;
 use crate::panes::PaneOutcome;
-use crate::plan::{Fold, Segment};
+use crate::plan::{ExperimentDefinition, Fold, Segment};
 use crate::recent::{Latest, NewRecord, RecentRecord};
 use crate::row::{Row, RowKind};
 use crate::shard::{Maturing, Shard, ShardContext};
@@ -205,7 +205,7 @@ impl Shard {
         let mut earlier: Vec<SeenExposure> = Vec::new();
         if !row.kind.has_history {
             let latest = self.latest_of(exposure.slot);
-            for (reference, seen) in self.recent.references_of_subject(latest) {
+            for (reference, seen) in self.recent.references_of_subject(exposure.slot, latest) {
                 if seen.is_exposure() && seen.experiment == row.kind.experiment {
                     earlier.push(SeenExposure {
                         time: seen.time,
@@ -254,7 +254,7 @@ impl Shard {
         };
         let first = self
             .recent
-            .references_of_subject(self.latest_of(slot))
+            .references_of_subject(slot, self.latest_of(slot))
             .filter(|(_, seen)| is_first(seen))
             .map(|(reference, _)| self.recent.event_id(reference))
             .min();
@@ -306,7 +306,11 @@ impl Shard {
     /// How many recent outcomes of a subject name an experiment and are at such times.
     fn count_recent_outcomes(&self, slot: u32, experiment: u32, at: impl Fn(i64) -> bool) -> i64 {
         let counts = |seen: &&RecentRecord| !seen.is_exposure() && seen.experiment == experiment && at(seen.time);
-        let count = self.recent.of_subject(self.latest_of(slot)).filter(counts).count();
+        let count = self
+            .recent
+            .of_subject(slot, self.latest_of(slot))
+            .filter(counts)
+            .count();
         i64::try_from(count).unwrap_or(i64::MAX)
     }
 
@@ -323,7 +327,7 @@ impl Shard {
         let concerns = |seen: &RecentRecord| seen.experiment == experiment || seen.experiment == NO_NAME;
         outcomes.extend(
             self.recent
-                .references_of_subject(latest)
+                .references_of_subject(slot, latest)
                 .filter(|(_, seen)| !seen.is_exposure() && concerns(seen))
                 .map(|(reference, _)| reference),
         );
@@ -336,7 +340,7 @@ impl Shard {
     /// Attributes the outcome that `reference` refers to to a row, if it is in its attribution window, and folds it into the row and into the
     /// open windows.
     fn fold_into_row(&mut self, context: &ShardContext<'_>, row_id: u32, reference: u64) {
-        let Some(outcome) = self.recent.get(reference) else {
+        let Some(outcome) = self.recent.get(reference).copied() else {
             return;
         };
         let Some(row) = self.rows.get(row_id) else {
@@ -345,20 +349,25 @@ impl Shard {
         let Some(Some(state)) = self.experiments.get_mut(row.kind.experiment as usize) else {
             return;
         };
-        let attribution = state.definition.attribution(state.definition.class_of(outcome.name));
-        if outcome.time < row.first_time || outcome.time >= row.first_time.saturating_add(attribution) {
+        let verdict = Verdict::of(&row, &state.definition, &outcome);
+        // what names no experiment is judged by all rows of its subject, when no more can come
+        let is_regular = outcome.experiment != NO_NAME && verdict.is_exposed && !verdict.is_mismatch;
+        if is_regular != outcome.is_regular() {
+            self.recent.note_regular(reference, is_regular);
+        }
+        if !verdict.is_attributed {
             return;
         }
         let Some(slot) = state.slot_of(outcome.name, context.plan) else {
             return;
         };
         let fold = state.columns.get(slot as usize).map_or(Fold::Sum, |column| column.fold);
-        state.fold_outcome(&row, slot, outcome, reference, &self.recent);
+        state.fold_outcome(&row, slot, &outcome, reference, &self.recent);
         let pane_outcome = PaneOutcome {
             row: row_id,
             slot,
             fold,
-            outcome,
+            outcome: &outcome,
             reference,
         };
         for (kind, window) in context.plan.windows.iter().enumerate() {
@@ -464,6 +473,30 @@ impl Shard {
                 None => NONE,
             })
             .collect()
+    }
+}
+
+/// What an outcome is to a row of its subject.
+#[derive(Clone, Copy)]
+pub(crate) struct Verdict {
+    /// It did not come before the first exposure.
+    pub is_exposed: bool,
+    /// It is in the attribution window.
+    pub is_attributed: bool,
+    /// It is, and names another variant than the row's.
+    pub is_mismatch: bool,
+}
+
+impl Verdict {
+    pub(crate) fn of(row: &Row, definition: &ExperimentDefinition, outcome: &RecentRecord) -> Self {
+        let attribution = definition.attribution(definition.class_of(outcome.name));
+        let is_exposed = outcome.time >= row.first_time;
+        let is_attributed = is_exposed && outcome.time < row.first_time.saturating_add(attribution);
+        Verdict {
+            is_exposed,
+            is_attributed,
+            is_mismatch: is_attributed && outcome.other != NO_NAME && outcome.other != row.kind.variant,
+        }
     }
 }
 

@@ -30,14 +30,15 @@ pub struct RecentRecord {
     pub name: u32,
     /// The variant that an outcome names.
     pub other: u32,
-    /// Where the event id begins among those of its chunk (it ends where the next one begins), and in the highest two bits what it is.
+    /// Where the event id begins among those of its chunk (it ends where the next one begins), and in the highest three bits what it is.
     id: u32,
 }
 
 const IS_EXPOSURE: u32 = 1 << 31;
 const IS_BINARY: u32 = 1 << 30;
+const IS_REGULAR: u32 = 1 << 29;
 /// Ids beyond this length are cut; so the ids of a chunk are no longer than the bits that say where they are.
-const LONGEST_ID: usize = (IS_BINARY as usize - 1) / CHUNK;
+const LONGEST_ID: usize = (IS_REGULAR as usize - 1) / CHUNK;
 
 impl RecentRecord {
     /// Whether it is an exposure (else an outcome).
@@ -52,13 +53,20 @@ impl RecentRecord {
         self.id & IS_BINARY != 0
     }
 
+    /// Whether nothing is to be done when it is forgotten: it is an exposure, or an outcome of a subject that was exposed in the experiment
+    /// which it names, to no other variant than it names. A later correction may change the verdict, the horizon's end does not.
+    #[must_use]
+    pub fn is_regular(&self) -> bool {
+        self.id & IS_REGULAR != 0
+    }
+
     fn id_start(&self) -> usize {
-        (self.id & !(IS_EXPOSURE | IS_BINARY)) as usize
+        (self.id & !(IS_EXPOSURE | IS_BINARY | IS_REGULAR)) as usize
     }
 }
 
-/// Which record of a subject is the latest, in 31 bits: of those that are remembered, no two have the same. It must be cleared when the
-/// record is forgotten.
+/// Which record of a subject is the latest, in 31 bits: of those that are remembered, no two have the same. That of a record which is forgotten
+/// refers to none, or, after a round of all numbers, to a record of another subject; so whoever follows it looks at the subject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Latest(u32);
 
@@ -161,7 +169,9 @@ impl RecentLog {
         }
         if let Some(chunk) = self.chunks.back_mut() {
             let flag = |is: bool, bit: u32| if is { bit } else { 0 };
-            let id = chunk.ids.len() as u32 | flag(record.is_exposure, IS_EXPOSURE) | flag(record.is_binary, IS_BINARY);
+            let id = chunk.ids.len() as u32
+                | flag(record.is_exposure, IS_EXPOSURE | IS_REGULAR)
+                | flag(record.is_binary, IS_BINARY);
             let event_id = record.event_id.as_bytes();
             let kept = event_id.get(..LONGEST_ID).unwrap_or(event_id);
             chunk.ids.extend_from_slice(kept);
@@ -190,14 +200,29 @@ impl RecentLog {
         after
     }
 
-    /// The reference to a subject's latest record; 0 for none.
+    /// The reference to a subject's latest record; 0 where that is forgotten, and where there is none.
     #[must_use]
     pub fn reference(&self, latest: Latest) -> u64 {
         let Some(rest) = latest.bits().checked_sub(1) else {
             return 0;
         };
         let oldest = self.first + 1;
-        oldest + (u64::from(rest) + DISTINCT - oldest % DISTINCT) % DISTINCT
+        let reference = oldest + (u64::from(rest) + DISTINCT - oldest % DISTINCT) % DISTINCT;
+        if reference <= self.end { reference } else { 0 }
+    }
+
+    /// Notes whether an outcome is [regular](RecentRecord::is_regular), as its subject stands now.
+    pub fn note_regular(&mut self, reference: u64, is_regular: bool) {
+        let Some((chunk, place)) = self.place_of(reference) else {
+            return;
+        };
+        let record = self
+            .chunks
+            .get_mut(chunk)
+            .and_then(|chunk| chunk.records.get_mut(place));
+        if let Some(record) = record {
+            record.id = (record.id & !IS_REGULAR) | if is_regular { IS_REGULAR } else { 0 };
+        }
     }
 
     /// Whether a record could not be told from another one.
@@ -207,16 +232,16 @@ impl RecentLog {
     }
 
     /// The records of a subject, latest settled first.
-    pub fn of_subject(&self, latest: Latest) -> impl Iterator<Item = &RecentRecord> {
-        self.references_of_subject(latest).map(|(_, record)| record)
+    pub fn of_subject(&self, subject: u32, latest: Latest) -> impl Iterator<Item = &RecentRecord> {
+        self.references_of_subject(subject, latest).map(|(_, record)| record)
     }
 
     /// The records of a subject, latest settled first, each with the reference that [`RecentLog::get`] takes.
-    pub fn references_of_subject(&self, latest: Latest) -> impl Iterator<Item = (u64, &RecentRecord)> {
+    pub fn references_of_subject(&self, subject: u32, latest: Latest) -> impl Iterator<Item = (u64, &RecentRecord)> {
         let mut next = self.reference(latest);
         std::iter::from_fn(move || {
             let reference = next;
-            let record = self.get(reference)?;
+            let record = self.get(reference).filter(|record| record.subject == subject)?;
             next = match record.back {
                 0 => 0,
                 back => reference - u64::from(back),
@@ -286,10 +311,15 @@ impl RecentLog {
 
     /// The chunk of a record that is remembered, and its place there.
     fn find(&self, reference: u64) -> Option<(&Chunk, usize)> {
+        let (chunk, place) = self.place_of(reference)?;
+        Some((self.chunks.get(chunk)?, place))
+    }
+
+    /// Which chunk a record that is remembered is in, and its place there.
+    fn place_of(&self, reference: u64) -> Option<(usize, usize)> {
         let number = reference.checked_sub(1).filter(|number| *number >= self.first)?;
         let (chunk, place) = (number / CHUNK as u64, number % CHUNK as u64);
-        let chunk = self.chunks.get((chunk - self.first / CHUNK as u64) as usize)?;
-        Some((chunk, place as usize))
+        Some(((chunk - self.first / CHUNK as u64) as usize, place as usize))
     }
 }
 
@@ -327,14 +357,19 @@ mod tests {
         let a = log.push(10, record(1, 5, "a"), Latest::NONE);
         let b = log.push(10, record(2, 6, "b"), Latest::NONE);
         let c = log.push(20, record(1, 15, "ccc"), Latest::of(a));
-        let times: Vec<i64> = log.of_subject(Latest::of(c)).map(|record| record.time).collect();
+        let times: Vec<i64> = log.of_subject(1, Latest::of(c)).map(|record| record.time).collect();
         assert_eq!(times, [15, 5]);
         let mut gone = Vec::new();
         forget_until(&mut log, 10, |record, latest| gone.push((record.time, latest)));
         assert_eq!(gone, [(5, a), (6, b)]);
         assert!(log.get(b).is_none());
+        assert_eq!((log.reference(Latest::of(b)), log.reference(Latest::of(c))), (0, c));
+        assert_eq!(log.of_subject(2, Latest::of(c)).count(), 0, "it is another subject's");
+        // what was forgotten is not linked
+        let d = log.push(30, record(2, 25, "d"), Latest::of(b));
+        assert_eq!(log.of_subject(2, Latest::of(d)).count(), 1);
         let left: Vec<&[u8]> = log
-            .references_of_subject(Latest::of(c))
+            .references_of_subject(1, Latest::of(c))
             .map(|(reference, _)| log.event_id(reference))
             .collect();
         assert_eq!(left, [b"ccc"]);
@@ -378,7 +413,7 @@ mod tests {
             });
         }
         assert_eq!(log.chunks.len(), 2);
-        let left = log.references_of_subject(Latest::of(latest));
+        let left = log.references_of_subject(1, Latest::of(latest));
         let left: Vec<(i64, &[u8])> = left
             .map(|(reference, record)| (record.time, log.event_id(reference)))
             .collect();

@@ -10,6 +10,7 @@ use crate::ahead;
 use crate::assigned::AssignedSubjects;
 use crate::block::{RecordMeta, SharedBlock};
 use crate::experiment::ExperimentState;
+use crate::join::Verdict;
 use crate::names::{NO_NAME, Names};
 use crate::panes::OpenWindows;
 use crate::partial::{ClosedWindow, Partials};
@@ -17,7 +18,7 @@ use crate::pending::{Pending, Segment};
 use crate::plan::{Boundaries, ExperimentDefinition, Plan};
 use crate::recent::{Latest, RecentLog, RecentRecord};
 use crate::risk::IndexRuns;
-use crate::row::{RowKind, Rows};
+use crate::row::Rows;
 use crate::snapshot::ShardEvaluation;
 use crate::subjects::{NONE, SubjectTable};
 
@@ -341,7 +342,8 @@ impl Shard {
         } = self;
         while let Some((first, records)) = recent.oldest(until) {
             ahead::touch_forgotten(records, subjects, rows);
-            for (record, reference) in records.iter().zip(first..) {
+            let others = records.iter().zip(first..).filter(|(record, _)| !record.is_regular());
+            for (record, reference) in others {
                 let Some(subject) = subjects.get_mut(record.subject) else {
                     continue;
                 };
@@ -350,12 +352,10 @@ impl Shard {
                     subject.set_latest(Latest::NONE);
                 }
                 let subject = *subject;
-                if !record.is_exposure() {
-                    let verdict = judge_outcome(subject.first_row, rows, experiments, record);
-                    counts.outcomes_without_exposure += u64::from(!verdict.exposed);
-                    counts.variant_mismatches += u64::from(verdict.mismatch);
-                }
-                if !record.is_exposure() && subject.is_kept() {
+                let (is_exposed, is_mismatch) = judge_outcome(subject.first_row, rows, experiments, record);
+                counts.outcomes_without_exposure += u64::from(!is_exposed);
+                counts.variant_mismatches += u64::from(is_mismatch);
+                if subject.is_kept() {
                     let named = (record.experiment != NO_NAME).then_some(record.experiment);
                     let is_exposed = |experiment| has_row(subject.first_row, rows, experiment);
                     assigned.mark_missing(record.subject, named, is_exposed, |lost| {
@@ -412,39 +412,25 @@ fn has_row(first_row: u32, rows: &Rows, experiment: u32) -> bool {
     rows.from(first_row).any(|(_, row)| row.kind.experiment == experiment)
 }
 
-struct OutcomeVerdict {
-    exposed: bool,
-    mismatch: bool,
-}
-
-/// What an outcome came to, when nothing can change it any more.
+/// What an outcome came to, when nothing can change it any more: whether its subject was exposed to what it concerns, and whether it names
+/// another variant.
 fn judge_outcome(
     first_row: u32,
     rows: &Rows,
     experiments: &[Option<ExperimentState>],
     record: &RecentRecord,
-) -> OutcomeVerdict {
-    let mut verdict = OutcomeVerdict {
-        exposed: false,
-        mismatch: false,
-    };
+) -> (bool, bool) {
+    let (mut is_exposed, mut is_mismatch) = (false, false);
     for (_, row) in rows.from(first_row) {
-        let RowKind {
-            experiment, variant, ..
-        } = row.kind;
-        let concerns = record.experiment == NO_NAME || record.experiment == experiment;
-        if !concerns || row.first_time > record.time {
+        let experiment = row.kind.experiment;
+        if record.experiment != NO_NAME && record.experiment != experiment {
             continue;
         }
-        verdict.exposed = true;
-        let attribution = experiments
-            .get(experiment as usize)
-            .and_then(Option::as_ref)
-            .map_or(0, |state| {
-                state.definition.attribution(state.definition.class_of(record.name))
-            });
-        let attributed = record.time < row.first_time.saturating_add(attribution);
-        verdict.mismatch |= attributed && record.other != NO_NAME && record.other != variant;
+        if let Some(Some(state)) = experiments.get(experiment as usize) {
+            let verdict = Verdict::of(&row, &state.definition, record);
+            is_exposed |= verdict.is_exposed;
+            is_mismatch |= verdict.is_mismatch;
+        }
     }
-    verdict
+    (is_exposed, is_mismatch)
 }

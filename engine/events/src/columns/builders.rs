@@ -12,8 +12,8 @@ use arrow::buffer::ScalarBuffer;
 use arrow::datatypes::{ArrowPrimitiveType, Int32Type, TimestampMicrosecondType};
 use hashbrown::{DefaultHashBuilder, HashTable};
 
-use crate::EventType;
 use crate::kinds::WireEnum;
+use crate::{EventType, NO_KEY};
 
 /// A finished column; none where nobody wants it.
 pub(super) type Finished = Option<(&'static str, ArrayRef)>;
@@ -225,10 +225,11 @@ pub(super) struct DictionaryColumn {
 }
 
 impl DictionaryColumn {
+    /// Gives the text's key; [`NO_KEY`] where the column is not made.
     #[inline(always)]
-    pub(super) fn push(&mut self, text: &str) {
+    pub(super) fn push(&mut self, text: &str) -> u32 {
         if !self.head.is_wanted {
-            return;
+            return NO_KEY;
         }
         let ends = Ends::of(text);
         let place = ends.place();
@@ -242,18 +243,22 @@ impl DictionaryColumn {
         };
         self.keys.push(key);
         self.nulls.append_non_null();
+        // keys are places, and never negative
+        key.cast_unsigned()
     }
 
+    /// As [`DictionaryColumn::push`]; a null has no key.
     #[inline(always)]
-    pub(super) fn push_or_null(&mut self, text: Option<&str>) {
+    pub(super) fn push_or_null(&mut self, text: Option<&str>) -> u32 {
         match text {
-            Some(text) => self.push(text),
+            Some(text) => return self.push(text),
             None if !self.head.is_wanted => {}
             None => {
                 self.keys.push(0);
                 self.nulls.append_null();
             }
         }
+        NO_KEY
     }
 
     fn text_of(&self, key: i32) -> Option<&str> {

@@ -14,7 +14,18 @@ use self::builders::{ConstantTimeColumn, DictionaryColumn, Finished, TextColumn,
 use self::payloads::{AssignmentColumns, ErrorColumns, ExposureColumns, OutcomeColumns, SignalColumns};
 use crate::decode::fields::{Judged, Record};
 use crate::decode::members::Member;
-use crate::{EventTime, EventType, Table};
+use crate::{EventTime, EventType, Identity, NO_KEY, Table};
+
+/// What a record tells besides its columns: see [`DecodedRecord`](crate::DecodedRecord).
+pub(crate) struct Told {
+    pub(crate) identity: Identity,
+    pub(crate) event_time: i64,
+    pub(crate) experiment: u32,
+    pub(crate) name: u32,
+    pub(crate) other: u32,
+    pub(crate) value: f64,
+    pub(crate) is_binary: bool,
+}
 
 /// The columns of one event table. A row is appended whole or not at all: everything is judged before anything is pushed.
 trait PayloadColumns {
@@ -22,7 +33,7 @@ trait PayloadColumns {
     const EVENT_TYPE: EventType;
 
     /// Judges the record's payload and appends it, after what all events have in common.
-    fn append(&mut self, common: &mut CommonColumns, record: Record<'_>) -> Judged<()>;
+    fn append(&mut self, common: &mut CommonColumns, record: Record<'_>) -> Judged<Told>;
 
     /// Adds the columns that only this table has, and begins them anew empty.
     fn finish(&mut self, columns: &mut Columns);
@@ -69,6 +80,20 @@ impl<'a> Common<'a> {
             metadata: record.object(Member::Metadata)?,
             record,
         })
+    }
+
+    /// What a record tells that names an experiment at most.
+    #[inline(always)]
+    fn told(&self, tenant: Option<&str>, subject: Option<&str>, experiment: u32) -> Told {
+        Told {
+            identity: Identity::of(self.event_id, tenant, subject),
+            event_time: self.event_time,
+            experiment,
+            name: NO_KEY,
+            other: NO_KEY,
+            value: 0.0,
+            is_binary: false,
+        }
     }
 }
 
@@ -150,11 +175,11 @@ impl<P: PayloadColumns> EventTable<P> {
     }
 
     #[inline(always)]
-    fn append(&mut self, record: Record<'_>) -> Judged<u32> {
-        self.payload.append(&mut self.common, record)?;
+    fn append(&mut self, record: Record<'_>) -> Judged<(u32, Told)> {
+        let told = self.payload.append(&mut self.common, record)?;
         let row = self.rows;
         self.rows += 1;
-        Ok(row)
+        Ok((row, told))
     }
 
     fn finish(&mut self, ingest_time: EventTime) -> Option<RecordBatch> {
@@ -206,9 +231,9 @@ impl EventTables {
         }
     }
 
-    /// Appends a record to the table of its type; gives its row there.
+    /// Appends a record to the table of its type; gives its row there, and what it tells.
     #[inline(always)]
-    pub(crate) fn append(&mut self, event_type: EventType, record: Record<'_>) -> Judged<u32> {
+    pub(crate) fn append(&mut self, event_type: EventType, record: Record<'_>) -> Judged<(u32, Told)> {
         match event_type {
             EventType::Exposure => self.exposures.append(record),
             EventType::Assignment => self.assignments.append(record),

@@ -2,7 +2,7 @@
 
 use super::builders::{ChoiceColumn, DictionaryColumn, FlagColumn, NumberColumn, TextColumn, TimeColumn, Wanted};
 use super::signal_data::SignalData;
-use super::{Columns, Common, CommonColumns, PayloadColumns};
+use super::{Columns, Common, CommonColumns, PayloadColumns, Told};
 use crate::decode::fields::{Judged, Record, missing};
 use crate::decode::members::Member;
 use crate::{AssignmentPolicy, EventType, OutcomeType, Severity, SignalType};
@@ -41,7 +41,7 @@ impl ExposureColumns {
 impl PayloadColumns for ExposureColumns {
     const EVENT_TYPE: EventType = EventType::Exposure;
 
-    fn append(&mut self, columns: &mut CommonColumns, record: Record<'_>) -> Judged<()> {
+    fn append(&mut self, columns: &mut CommonColumns, record: Record<'_>) -> Judged<Told> {
         let common = Common::of(record)?;
         let experiment = record.name(Member::ExperimentName)?;
         let variant = record.name(Member::VariantKey)?;
@@ -57,8 +57,10 @@ impl PayloadColumns for ExposureColumns {
         let attributes = record.object(Member::Attributes)?;
 
         columns.push(&common);
-        self.experiment.push(experiment);
-        self.variant.push(variant);
+        let told = Told {
+            name: self.variant.push(variant),
+            ..common.told(tenant_id, Some(subject_id), self.experiment.push(experiment))
+        };
         self.subject_id.push(subject_id);
         self.subject_type.push_or_null(subject_type);
         self.tenant_id.push_or_null(tenant_id);
@@ -67,7 +69,7 @@ impl PayloadColumns for ExposureColumns {
         self.assignment_policy.push(assignment_policy);
         self.is_repeat_exposure.push_or_null(is_repeat_exposure);
         self.attributes.push_or_null(attributes);
-        Ok(())
+        Ok(told)
     }
 
     fn finish(&mut self, columns: &mut Columns) {
@@ -114,7 +116,7 @@ impl AssignmentColumns {
 impl PayloadColumns for AssignmentColumns {
     const EVENT_TYPE: EventType = EventType::Assignment;
 
-    fn append(&mut self, columns: &mut CommonColumns, record: Record<'_>) -> Judged<()> {
+    fn append(&mut self, columns: &mut CommonColumns, record: Record<'_>) -> Judged<Told> {
         let common = Common::of(record)?;
         let experiment = record.name(Member::ExperimentName)?;
         let subject_id = record.name(Member::SubjectId)?;
@@ -128,15 +130,17 @@ impl PayloadColumns for AssignmentColumns {
         let attributes = record.object(Member::Attributes)?;
 
         columns.push(&common);
-        self.experiment.push(experiment);
+        let told = Told {
+            name: self.new_variant.push(new_variant),
+            ..common.told(tenant_id, Some(subject_id), self.experiment.push(experiment))
+        };
         self.subject_id.push(subject_id);
         self.tenant_id.push_or_null(tenant_id);
         self.previous_variant.push_or_null(previous_variant);
-        self.new_variant.push(new_variant);
         self.change_reason.push_or_null(change_reason);
         self.assignment_policy.push(assignment_policy);
         self.attributes.push_or_null(attributes);
-        Ok(())
+        Ok(told)
     }
 
     fn finish(&mut self, columns: &mut Columns) {
@@ -183,7 +187,7 @@ impl OutcomeColumns {
 impl PayloadColumns for OutcomeColumns {
     const EVENT_TYPE: EventType = EventType::Outcome;
 
-    fn append(&mut self, columns: &mut CommonColumns, record: Record<'_>) -> Judged<()> {
+    fn append(&mut self, columns: &mut CommonColumns, record: Record<'_>) -> Judged<Told> {
         let common = Common::of(record)?;
         let outcome_id = record.name_or_null(Member::OutcomeId)?;
         let experiment = record.name_or_null(Member::ExperimentName)?;
@@ -197,15 +201,19 @@ impl PayloadColumns for OutcomeColumns {
 
         columns.push(&common);
         self.outcome_id.push_or_null(outcome_id);
-        self.experiment.push_or_null(experiment);
-        self.variant.push_or_null(variant);
+        let told = Told {
+            name: self.metric.push(metric),
+            other: self.variant.push_or_null(variant),
+            value,
+            is_binary: outcome_type == OutcomeType::Binary,
+            ..common.told(tenant_id, Some(subject_id), self.experiment.push_or_null(experiment))
+        };
         self.subject_id.push(subject_id);
         self.tenant_id.push_or_null(tenant_id);
         self.outcome_type.push(outcome_type);
-        self.metric.push(metric);
         self.value.push(value);
         self.payload_metadata.push_or_null(payload_metadata);
-        Ok(())
+        Ok(told)
     }
 
     fn finish(&mut self, columns: &mut Columns) {
@@ -255,7 +263,7 @@ impl SignalColumns {
 impl PayloadColumns for SignalColumns {
     const EVENT_TYPE: EventType = EventType::AnalysisSignal;
 
-    fn append(&mut self, columns: &mut CommonColumns, record: Record<'_>) -> Judged<()> {
+    fn append(&mut self, columns: &mut CommonColumns, record: Record<'_>) -> Judged<Told> {
         let common = Common::of(record)?;
         let experiment = record.name(Member::ExperimentName)?;
         let signal_type: SignalType = record
@@ -269,7 +277,7 @@ impl PayloadColumns for SignalColumns {
         let known = data.map(SignalData::of).unwrap_or_default();
 
         columns.push(&common);
-        self.experiment.push(experiment);
+        let told = common.told(None, None, self.experiment.push(experiment));
         self.signal_type.push(signal_type);
         self.signal.push_or_null(known.signal.as_deref());
         self.severity.push(severity);
@@ -279,7 +287,7 @@ impl PayloadColumns for SignalColumns {
         self.window_name.push_or_null(known.window_name.as_deref());
         self.window_start.push_or_null(known.window_start);
         self.window_end.push_or_null(known.window_end);
-        Ok(())
+        Ok(told)
     }
 
     fn finish(&mut self, columns: &mut Columns) {
@@ -326,7 +334,7 @@ impl ErrorColumns {
 impl PayloadColumns for ErrorColumns {
     const EVENT_TYPE: EventType = EventType::Error;
 
-    fn append(&mut self, columns: &mut CommonColumns, record: Record<'_>) -> Judged<()> {
+    fn append(&mut self, columns: &mut CommonColumns, record: Record<'_>) -> Judged<Told> {
         let common = Common::of(record)?;
         let experiment = record.name_or_null(Member::ExperimentName)?;
         let variant = record.name_or_null(Member::VariantKey)?;
@@ -338,7 +346,7 @@ impl PayloadColumns for ErrorColumns {
         let attributes = record.object(Member::Attributes)?;
 
         columns.push(&common);
-        self.experiment.push_or_null(experiment);
+        let told = common.told(tenant_id, subject_id, self.experiment.push_or_null(experiment));
         self.variant.push_or_null(variant);
         self.subject_id.push_or_null(subject_id);
         self.tenant_id.push_or_null(tenant_id);
@@ -346,7 +354,7 @@ impl PayloadColumns for ErrorColumns {
         self.message.push(message);
         self.stack_trace.push_or_null(stack_trace);
         self.attributes.push_or_null(attributes);
-        Ok(())
+        Ok(told)
     }
 
     fn finish(&mut self, columns: &mut Columns) {

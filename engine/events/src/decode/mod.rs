@@ -13,7 +13,6 @@ pub(crate) mod scan;
 use arrow::array::RecordBatch;
 
 use self::fields::Record;
-use self::members::Member;
 pub(crate) use self::object::{is_object, members_of};
 use self::record::RecordScanner;
 use self::scan::{Syntax, SyntaxKind, byte_at, skip_space};
@@ -48,8 +47,11 @@ pub struct Decoded {
     pub lines: u64,
 }
 
-/// Where a record came from and where it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// No key of a dictionary: there is no such name, or its column is not made.
+pub const NO_KEY: u32 = u32::MAX;
+
+/// Where a record came from, where it is, and what a stream needs to know of it at once.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DecodedRecord {
     /// Which batch it is in.
     pub event_type: EventType,
@@ -59,6 +61,18 @@ pub struct DecodedRecord {
     pub line: u32,
     /// The hashes of its ids.
     pub identity: Identity,
+    /// Its event time.
+    pub event_time: EventTime,
+    /// The key of its experiment in the dictionary of its batch, or [`NO_KEY`].
+    pub experiment: u32,
+    /// That of an exposure's variant, an assignment's new variant, an outcome's metric.
+    pub name: u32,
+    /// That of the variant that an outcome names.
+    pub other: u32,
+    /// An outcome's value, else 0.
+    pub value: f64,
+    /// Whether an outcome is Binary.
+    pub is_binary: bool,
 }
 
 /// Reads blocks of lines; keeps what it has learned of the producer's order of members, and its buffers, from one to the next.
@@ -203,14 +217,9 @@ impl Decoder {
                     pos = end + 1;
                 }
                 Ok(end) => {
-                    match self.append(text) {
-                        Ok((event_type, row, identity)) => {
-                            block.records.push(DecodedRecord {
-                                event_type,
-                                row,
-                                line: block.line,
-                                identity,
-                            });
+                    match self.append(text, block.line) {
+                        Ok(record) => {
+                            block.records.push(record);
                             block.line = block.line.saturating_add(1);
                         }
                         Err(fault) => block.refuse(base + pos, base + end, fault.reason, fault.detail),
@@ -228,19 +237,22 @@ impl Decoder {
     }
 
     #[inline(always)]
-    fn append(&mut self, text: &str) -> fields::Judged<(EventType, u32, Identity)> {
+    fn append(&mut self, text: &str, line: u32) -> fields::Judged<DecodedRecord> {
         let record = Record::new(text, &self.scanner);
         let event_type = record.event_type()?;
-        let row = self.tables.append(event_type, record)?;
-        let identity = match event_type {
-            EventType::AnalysisSignal => Identity::of(record.event_id()?, None, None),
-            _ => {
-                let tenant = record.name_or_null(Member::TenantId)?;
-                let subject = record.name_or_null(Member::SubjectId)?;
-                Identity::of(record.event_id()?, tenant, subject)
-            }
-        };
-        Ok((event_type, row, identity))
+        let (row, told) = self.tables.append(event_type, record)?;
+        Ok(DecodedRecord {
+            event_type,
+            row,
+            line,
+            identity: told.identity,
+            event_time: EventTime(told.event_time),
+            experiment: told.experiment,
+            name: told.name,
+            other: told.other,
+            value: told.value,
+            is_binary: told.is_binary,
+        })
     }
 }
 

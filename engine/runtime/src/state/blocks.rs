@@ -19,16 +19,8 @@ const EVENT_ID: &str = "event_id";
 /// What they read where results are divided by segments.
 const SEGMENTS: [&str; 3] = ["subject_type", "tenant_id", "attributes"];
 
-/// What a [`RecordMeta`] is made of besides.
-const OF_RECORDS: [&str; 7] = [
-    "event_time",
-    "experiment",
-    "variant",
-    "new_variant",
-    "metric",
-    "outcome_type",
-    "value",
-];
+/// The names that a [`RecordMeta`] has keys of.
+const NAMES: [&str; 4] = ["experiment", "variant", "new_variant", "metric"];
 
 /// How much of a block's columns is made, or written down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,9 +48,7 @@ impl Extent {
     pub fn decodes(self, event_type: EventType, column: &str) -> bool {
         match self {
             Extent::Whole => true,
-            Extent::Keys(keys) => {
-                keys.have_all(event_type) || OF_RECORDS.contains(&column) || keys.have(event_type, column)
-            }
+            Extent::Keys(keys) => keys.have_all(event_type) || NAMES.contains(&column) || keys.have(event_type, column),
         }
     }
 }
