@@ -91,6 +91,10 @@ impl PartWriter {
 impl Write for PartWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.bytes += bytes.len() as u64;
+        if self.buffer.capacity() == 0 {
+            // growing it would copy it again and again; what is not written to costs no memory
+            self.buffer.reserve_exact(IN_ONE + bytes.len());
+        }
         self.buffer.extend_from_slice(bytes);
         let most = if self.upload.is_some() { CHUNK } else { IN_ONE };
         if self.buffer.len() >= most {

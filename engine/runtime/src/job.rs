@@ -214,7 +214,12 @@ impl Job {
     }
 
     fn run_rounds(&mut self, stop: &AtomicBool, observer: &mut dyn Observer) -> Result<Ending, RuntimeError> {
-        // what was looked at while no job ran
+        let now = Instant::now();
+        self.input.discover(now)?;
+        let round = self.round_plan();
+        self.decoding
+            .read_ahead(&mut self.input, round, now, EventTime(wall_clock()));
+        // what was looked at while no job ran; the first blocks are decoded meanwhile
         if !self.was_completed {
             self.follow_ledger()?;
         }
@@ -455,14 +460,18 @@ impl Job {
         self.boundaries.at_or_before(self.watermark)
     }
 
-    /// Hands new blocks to the shards of ids and of subjects; meanwhile reads those that come after them. Whether there were any.
-    fn ingest_and_read_ahead(&mut self, blocks: &[SharedBlock], now: Instant) -> bool {
-        let round = RoundPlan {
+    fn round_plan(&self) -> RoundPlan {
+        RoundPlan {
             // so many that a thread which is done earlier does not wait long for the others, in proportion
             blocks: self.options.parallelism.max(1) * 4,
             block_bytes: self.block_bytes,
             extent: self.decoded_extent(),
-        };
+        }
+    }
+
+    /// Hands new blocks to the shards of ids and of subjects; meanwhile reads those that come after them. Whether there were any.
+    fn ingest_and_read_ahead(&mut self, blocks: &[SharedBlock], now: Instant) -> bool {
+        let round = self.round_plan();
         let Job {
             pool,
             decoding,

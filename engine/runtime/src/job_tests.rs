@@ -346,7 +346,7 @@ fn a_query_with_a_typing_error_is_refused_before_the_first_event() {
 }
 
 /// Gets the step and how far the job is; whether to go on to the next step.
-type OnRound<'a> = Box<dyn FnMut(usize, &Progress) -> bool + 'a>;
+type OnRound<'a> = Box<dyn FnMut(usize, &Progress) -> bool + Send + 'a>;
 
 /// Feeds a live job step by step, and stops it when it has seen enough.
 struct Feeder<'a> {
