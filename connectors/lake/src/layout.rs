@@ -156,7 +156,11 @@ pub(crate) fn writer_properties(table: Table) -> WriterProperties {
                 properties = properties
                     .set_column_bloom_filter_enabled(column.clone(), true)
                     .set_column_bloom_filter_fpp(column.clone(), 0.01)
-                    .set_column_bloom_filter_max_ndv(column, ROW_GROUP_ROWS as u64);
+                    .set_column_bloom_filter_max_ndv(column.clone(), ROW_GROUP_ROWS as u64);
+                if field.name() == "subject_id" {
+                    // it would be given up after a part of a row group
+                    properties = properties.set_column_dictionary_enabled(column, false);
+                }
             }
             // distinct in nearly every row: a dictionary would only be built to be thrown away
             "event_id" | "outcome_id" | "correlation_id" | "look_id" | "envelope" => {
