@@ -5,9 +5,9 @@ cd "$(dirname "$0")/.."
 python="$(tests/setup_python.sh)"
 target="${CARGO_TARGET_DIR:-target}"
 # one selection of packages for both, so that nothing is compiled twice
-cargo build --release --workspace --bins --benches
+cargo build --release --workspace --bins --benches --examples
 cargo bench --workspace --bench decode
-"$python" benches/whole_job.py "$target/release/backplane" "$@"
+"$python" benches/whole_job.py "$target/release/backplane" --limit "$target/release/examples/tape_parse" "$@"
 "$python" benches/whole_job.py "$target/release/backplane" --days 14 --rounds 1
 cargo bench --workspace --bench evaluation
 cargo bench --workspace --bench checkpoint

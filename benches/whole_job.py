@@ -1,16 +1,18 @@
 """Whole processes, alternately: the job beside DuckDB on the same file.
 
-    python whole_job.py BACKPLANE [--events 2000000] [--rounds 3] [--days 14] [--folder DIR]
+    python whole_job.py BACKPLANE [--events 2000000] [--rounds 3] [--days 14] [--limit TAPE_PARSE] [--folder DIR]
 
 Generates the stream once (that of `generate --preset bench`, a day; with `--days` as many of the same length from `made_stream.py`, spread over so
 many days: the same work an event, and an evaluation each minute as ever), then runs each contender `rounds` times in turn and prints the median events per second, the median CPU time (user
 and system) an event, how many cores that kept busy, and the ratios.
-Both forms: results only, and results with the events in the lake (DuckDB: as zstd Parquet).
+Both forms: results only, and results with the events in the lake (DuckDB: as zstd Parquet). With `--limit` (`engine/events/examples/tape_parse.rs`, built)
+also how long simd-json takes to read the same lines into tapes on as many threads: parsing alone, the file in memory. No reader of JSON is much quicker.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import resource
 import shutil
 import statistics
@@ -50,6 +52,16 @@ def main() -> None:
         print(f"  {name:32} {rate[name]:>12,.0f} events/s   {spread:16}   {each:.2f} µs of CPU time an event, {busy:.2f} cores")
     for form in ("results", "results and events"):
         print(f"  ratio to DuckDB, {form:18} {rate['backplane, ' + form] / rate['duckdb, ' + form]:.2f}")
+    if chosen.limit:
+        limit = statistics.median(tapes(chosen.limit, events) for _ in range(chosen.rounds))
+        print(f"  simd-json's tapes, 2 threads {limit:>19,.0f} lines/s")
+        print(f"  ratio to it, results          {rate['backplane, results'] / limit:.2f}")
+
+
+def tapes(program: Path, events: Path) -> float:
+    """Lines a second."""
+    ended = subprocess.run([program, events, "2"], check=True, capture_output=True, text=True)
+    return json.loads(ended.stdout)["lines_per_second"]
 
 
 def cpu_seconds() -> float:
@@ -65,6 +77,7 @@ def arguments(doc: str | None, events: int, has_days: bool = False) -> argparse.
     parser.add_argument("--events", type=int, default=events)
     parser.add_argument("--rounds", type=int, default=3)
     if has_days:
+        parser.add_argument("--limit", type=Path, help="the program that makes tapes")
         parser.add_argument("--days", type=int, help="of event time; without it the one day of the preset")
     parser.add_argument("--folder", type=Path, default=Path("/tmp/backplane-bench"))
     chosen = parser.parse_args()
