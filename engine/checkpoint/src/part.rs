@@ -81,7 +81,7 @@ impl PartWriter {
 
     fn hand_over(&mut self) -> io::Result<()> {
         self.hash.update(&self.buffer);
-        let chunk = Bytes::from(std::mem::replace(&mut self.buffer, Vec::with_capacity(CHUNK)));
+        let chunk = Bytes::from(std::mem::replace(&mut self.buffer, Vec::with_capacity(2 * CHUNK)));
         let upload = self.upload.get_or_insert_with(|| self.store.upload(&self.path));
         let written = self.store.wait_for(upload.put(chunk))?;
         written.map_err(|error| io::Error::other(self.store.told(&error)))
@@ -93,7 +93,7 @@ impl Write for PartWriter {
         self.bytes += bytes.len() as u64;
         if self.buffer.capacity() == 0 {
             // growing it would copy it again and again; what is not written to costs no memory
-            self.buffer.reserve_exact(IN_ONE + bytes.len());
+            self.buffer.reserve_exact(IN_ONE + CHUNK);
         }
         self.buffer.extend_from_slice(bytes);
         let most = if self.upload.is_some() { CHUNK } else { IN_ONE };

@@ -5,7 +5,7 @@
 //! journal holds blocks for some rounds, that was 4 % of all CPU time (`benches/README.md`). What is free is kept for the next block.
 //!
 //! Nor does it take huge pages: each of those is cleared whole, 2 MiB, for the first byte that is written to it, and blocks of all threads touch many. That
-//! was a fifth of all CPU time where memory was not at hand, and a quarter of the memory that the process held (`docs/performance.md`).
+//! was a fifth of all samples of a profile, and a fifth of the memory that the process held (`docs/performance.md`).
 #![allow(
     unsafe_code,
     reason = "the allocator and the system have no safe calls for their options"
@@ -30,7 +30,8 @@ pub fn set_up() {
     if std::env::var_os("MIMALLOC_ALLOW_THP").is_none() {
         // SAFETY: the call changes an attribute of this process, and reads no memory. That it may fail does no harm.
         unsafe {
-            libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0);
+            let (yes, none): (libc::c_ulong, libc::c_ulong) = (1, 0);
+            libc::prctl(libc::PR_SET_THP_DISABLE, yes, none, none, none);
         }
     }
 }

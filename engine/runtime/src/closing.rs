@@ -500,7 +500,14 @@ impl Shard {
         if stale.is_empty() {
             return;
         }
-        for row in self.rows.iter() {
+        let mut has_stale = vec![false; self.experiments.len()];
+        for (experiment, _) in stale.keys() {
+            if let Some(has_stale) = has_stale.get_mut(*experiment as usize) {
+                *has_stale = true;
+            }
+        }
+        let is_concerned = |row: &Row| has_stale.get(row.kind.experiment as usize) == Some(&true);
+        for row in self.rows.iter().filter(is_concerned) {
             let Some(Some(state)) = self.experiments.get(row.kind.experiment as usize) else {
                 continue;
             };

@@ -2,14 +2,14 @@
 //!
 //! Decoding runs in the job's own pool. There a thread that waits for another one looks for work, first among what the job's threads have put
 //! aside, which is the round that is on, and last in the queue of what came from outside (rayon's injector). So blocks go in from outside, by a
-//! thread that does nothing else: they fill the gaps of a round, and never stand in its way.
+//! thread that does nothing else: they fill the gaps of a round, and a round waits for one at most that was begun in a gap.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use backplane_events::{Decoder, EventTime};
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded, unbounded};
 use rayon::{ThreadPool, Yield};
 
 use crate::decoded::{DecodedBlock, decode};
@@ -22,6 +22,9 @@ const AHEAD: usize = 2;
 
 /// How long a thread of the pool sleeps that waits for a block and finds nothing to do.
 const NAP: Duration = Duration::from_micros(100);
+
+/// One of the threads is the job's own, which plans users' queries as well: as much as a main thread has.
+const STACK: usize = 8 << 20;
 
 type Decoded = Result<DecodedBlock, RuntimeError>;
 type Task = Box<dyn FnOnce() + Send>;
@@ -120,17 +123,18 @@ impl Decoding {
 
 /// Waits for a block; a thread of the pool decodes meanwhile, this block or another one.
 fn wait_for(decoded: &Receiver<Decoded>) -> Decoded {
+    let lost = || RuntimeError::internal("a thread that decodes has ended");
     loop {
-        let patience = match rayon::yield_now() {
-            Some(Yield::Executed) => Duration::ZERO,
-            Some(Yield::Idle) | None => NAP,
-        };
-        match decoded.recv_timeout(patience) {
+        match decoded.try_recv() {
+            Ok(block) => return block,
+            Err(TryRecvError::Disconnected) => return Err(lost()),
+            Err(TryRecvError::Empty) if rayon::yield_now() == Some(Yield::Executed) => continue,
+            Err(TryRecvError::Empty) => {}
+        }
+        match decoded.recv_timeout(NAP) {
             Ok(block) => return block,
             Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => {
-                return Err(RuntimeError::internal("a thread that decodes has ended"));
-            }
+            Err(RecvTimeoutError::Disconnected) => return Err(lost()),
         }
     }
 }
@@ -147,6 +151,7 @@ fn lock(decoders: &Mutex<Vec<Box<Decoder>>>) -> MutexGuard<'_, Vec<Box<Decoder>>
 pub fn start_pool(threads: usize) -> Result<ThreadPool, RuntimeError> {
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
+        .stack_size(STACK)
         .thread_name(|index| format!("worker-{index}"))
         // a panic has been told of; whoever waits for what the thread was at finds that nothing comes
         .panic_handler(|_| {})

@@ -216,10 +216,13 @@ impl Job {
     fn run_rounds(&mut self, stop: &AtomicBool, observer: &mut dyn Observer) -> Result<Ending, RuntimeError> {
         let now = Instant::now();
         self.input.discover(now)?;
-        let round = self.round_plan();
-        self.decoding
-            .read_ahead(&mut self.input, round, now, EventTime(wall_clock()));
-        // what was looked at while no job ran; the first blocks are decoded meanwhile
+        if self.input.is_bounded() {
+            // the first blocks are decoded while the ledger is read
+            let round = self.round_plan();
+            self.decoding
+                .read_ahead(&mut self.input, round, now, EventTime(wall_clock()));
+        }
+        // what was looked at while no job ran
         if !self.was_completed {
             self.follow_ledger()?;
         }

@@ -342,6 +342,7 @@ impl Shard {
         } = self;
         while let Some((first, records)) = recent.oldest(until) {
             ahead::touch_forgotten(records, subjects, rows);
+            // outcomes: an exposure is regular, and its subject has a row from then on
             let others = records.iter().zip(first..).filter(|(record, _)| !record.is_regular());
             for (record, reference) in others {
                 let Some(subject) = subjects.get_mut(record.subject) else {

@@ -34,7 +34,7 @@ impl Subject {
         self.latest & KEPT != 0
     }
 
-    /// Its latest recent record.
+    /// Its latest recent record, which may be forgotten by now: see [`crate::recent::RecentLog::reference`].
     #[must_use]
     pub fn latest(&self) -> Latest {
         Latest::of_bits(self.latest & !KEPT)

@@ -35,7 +35,7 @@ pub struct Engine {
     pub dead_letter: DeadLetter,
     /// How the job's state is kept.
     pub checkpoint: Checkpoint,
-    /// How many shards, each with a thread, the work is split into.
+    /// How many threads do the work.
     pub parallelism: usize,
     /// How much memory state may take before it spills to disk.
     pub memory: ByteSize,

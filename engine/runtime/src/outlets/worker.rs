@@ -8,8 +8,8 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::error::RuntimeError;
 
-/// Outputs that wait for a sink; a job that is further ahead waits itself. With fewer than a round or two of blocks hand over, the job would wait for
-/// a sink that is quick enough on the whole.
+/// Outputs that wait for a sink; a job that is further ahead waits itself. A round hands over four for each of its blocks, and few would have the job
+/// wait for a sink that is quick enough on the whole.
 const WAITING: usize = 96;
 
 /// What a sink answers, once it has come to it.
