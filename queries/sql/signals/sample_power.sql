@@ -2,8 +2,10 @@
 -- mean; two-sided normal approximation (z-test), as in sample size planning. Not before the burn-in: few subjects may lie together by chance.
 with
 tested as (
-  select *, welch(n_control, mean_control, m2_control, n_treatment, mean_treatment, m2_treatment)['standard_error']
-            as standard_error
+  -- the standard error of the difference of two means, which is all that is asked for here of Welch's test; null for arms of fewer than two, also
+  -- where conditions are judged side by side
+  select *, sqrt(m2_control / nullif(greatest(n_control - 1, 0), 0) / n_control
+                 + m2_treatment / nullif(greatest(n_treatment - 1, 0), 0) / n_treatment) as standard_error
   from evaluated_effects cross join thresholds
   where minimum_effect is not null and least(n_control, n_treatment) >= burn_in
 ),
