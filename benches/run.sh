@@ -3,6 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python="$(tests/setup_python.sh)"
+"$python" -m pip install --quiet --disable-pip-version-check -r benches/requirements.txt
 target="${CARGO_TARGET_DIR:-target}"
 # one selection of packages for both, so that nothing is compiled twice
 cargo build --release --workspace --bins --benches --examples
