@@ -14,26 +14,15 @@ use self::builders::{ConstantTimeColumn, DictionaryColumn, Finished, TextColumn,
 use self::payloads::{AssignmentColumns, ErrorColumns, ExposureColumns, OutcomeColumns, SignalColumns};
 use crate::decode::fields::{Judged, Record};
 use crate::decode::members::Member;
-use crate::{EventTime, EventType, Identity, NO_KEY, Table};
-
-/// What a record tells besides its columns: see [`DecodedRecord`](crate::DecodedRecord).
-pub(crate) struct Told {
-    pub(crate) identity: Identity,
-    pub(crate) event_time: i64,
-    pub(crate) experiment: u32,
-    pub(crate) name: u32,
-    pub(crate) other: u32,
-    pub(crate) value: f64,
-    pub(crate) is_binary: bool,
-}
+use crate::{DecodedRecord, EventTime, EventType, Identity, NO_KEY, Table};
 
 /// The columns of one event table. A row is appended whole or not at all: everything is judged before anything is pushed.
 trait PayloadColumns {
     /// The event type of the table.
     const EVENT_TYPE: EventType;
 
-    /// Judges the record's payload and appends it, after what all events have in common.
-    fn append(&mut self, common: &mut CommonColumns, record: Record<'_>) -> Judged<Told>;
+    /// Judges the record's payload and appends it, after what all events have in common. Gives what it tells; its row and line are not known here.
+    fn append(&mut self, common: &mut CommonColumns, record: Record<'_>) -> Judged<DecodedRecord>;
 
     /// Adds the columns that only this table has, and begins them anew empty.
     fn finish(&mut self, columns: &mut Columns);
@@ -84,10 +73,19 @@ impl<'a> Common<'a> {
 
     /// What a record tells that names an experiment at most.
     #[inline(always)]
-    fn told(&self, tenant: Option<&str>, subject: Option<&str>, experiment: u32) -> Told {
-        Told {
+    fn told(
+        &self,
+        event_type: EventType,
+        tenant: Option<&str>,
+        subject: Option<&str>,
+        experiment: u32,
+    ) -> DecodedRecord {
+        DecodedRecord {
+            event_type,
+            row: 0,
+            line: 0,
             identity: Identity::of(self.event_id, tenant, subject),
-            event_time: self.event_time,
+            event_time: EventTime(self.event_time),
             experiment,
             name: NO_KEY,
             other: NO_KEY,
@@ -175,11 +173,11 @@ impl<P: PayloadColumns> EventTable<P> {
     }
 
     #[inline(always)]
-    fn append(&mut self, record: Record<'_>) -> Judged<(u32, Told)> {
+    fn append(&mut self, record: Record<'_>) -> Judged<DecodedRecord> {
         let told = self.payload.append(&mut self.common, record)?;
         let row = self.rows;
         self.rows += 1;
-        Ok((row, told))
+        Ok(DecodedRecord { row, ..told })
     }
 
     fn finish(&mut self, ingest_time: EventTime) -> Option<RecordBatch> {
@@ -231,9 +229,9 @@ impl EventTables {
         }
     }
 
-    /// Appends a record to the table of its type; gives its row there, and what it tells.
+    /// Appends a record to the table of its type. Gives what it tells, and its row there; its line is not known here.
     #[inline(always)]
-    pub(crate) fn append(&mut self, event_type: EventType, record: Record<'_>) -> Judged<(u32, Told)> {
+    pub(crate) fn append(&mut self, event_type: EventType, record: Record<'_>) -> Judged<DecodedRecord> {
         match event_type {
             EventType::Exposure => self.exposures.append(record),
             EventType::Assignment => self.assignments.append(record),

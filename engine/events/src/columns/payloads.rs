@@ -2,10 +2,10 @@
 
 use super::builders::{ChoiceColumn, DictionaryColumn, FlagColumn, NumberColumn, TextColumn, TimeColumn, Wanted};
 use super::signal_data::SignalData;
-use super::{Columns, Common, CommonColumns, PayloadColumns, Told};
+use super::{Columns, Common, CommonColumns, PayloadColumns};
 use crate::decode::fields::{Judged, Record, missing};
 use crate::decode::members::Member;
-use crate::{AssignmentPolicy, EventType, OutcomeType, Severity, SignalType};
+use crate::{AssignmentPolicy, DecodedRecord, EventType, OutcomeType, Severity, SignalType};
 
 #[derive(Debug)]
 pub(super) struct ExposureColumns {
@@ -41,7 +41,7 @@ impl ExposureColumns {
 impl PayloadColumns for ExposureColumns {
     const EVENT_TYPE: EventType = EventType::Exposure;
 
-    fn append(&mut self, columns: &mut CommonColumns, record: Record<'_>) -> Judged<Told> {
+    fn append(&mut self, columns: &mut CommonColumns, record: Record<'_>) -> Judged<DecodedRecord> {
         let common = Common::of(record)?;
         let experiment = record.name(Member::ExperimentName)?;
         let variant = record.name(Member::VariantKey)?;
@@ -57,9 +57,14 @@ impl PayloadColumns for ExposureColumns {
         let attributes = record.object(Member::Attributes)?;
 
         columns.push(&common);
-        let told = Told {
+        let told = DecodedRecord {
             name: self.variant.push(variant),
-            ..common.told(tenant_id, Some(subject_id), self.experiment.push(experiment))
+            ..common.told(
+                Self::EVENT_TYPE,
+                tenant_id,
+                Some(subject_id),
+                self.experiment.push(experiment),
+            )
         };
         self.subject_id.push(subject_id);
         self.subject_type.push_or_null(subject_type);
@@ -116,7 +121,7 @@ impl AssignmentColumns {
 impl PayloadColumns for AssignmentColumns {
     const EVENT_TYPE: EventType = EventType::Assignment;
 
-    fn append(&mut self, columns: &mut CommonColumns, record: Record<'_>) -> Judged<Told> {
+    fn append(&mut self, columns: &mut CommonColumns, record: Record<'_>) -> Judged<DecodedRecord> {
         let common = Common::of(record)?;
         let experiment = record.name(Member::ExperimentName)?;
         let subject_id = record.name(Member::SubjectId)?;
@@ -130,9 +135,14 @@ impl PayloadColumns for AssignmentColumns {
         let attributes = record.object(Member::Attributes)?;
 
         columns.push(&common);
-        let told = Told {
+        let told = DecodedRecord {
             name: self.new_variant.push(new_variant),
-            ..common.told(tenant_id, Some(subject_id), self.experiment.push(experiment))
+            ..common.told(
+                Self::EVENT_TYPE,
+                tenant_id,
+                Some(subject_id),
+                self.experiment.push(experiment),
+            )
         };
         self.subject_id.push(subject_id);
         self.tenant_id.push_or_null(tenant_id);
@@ -187,7 +197,7 @@ impl OutcomeColumns {
 impl PayloadColumns for OutcomeColumns {
     const EVENT_TYPE: EventType = EventType::Outcome;
 
-    fn append(&mut self, columns: &mut CommonColumns, record: Record<'_>) -> Judged<Told> {
+    fn append(&mut self, columns: &mut CommonColumns, record: Record<'_>) -> Judged<DecodedRecord> {
         let common = Common::of(record)?;
         let outcome_id = record.name_or_null(Member::OutcomeId)?;
         let experiment = record.name_or_null(Member::ExperimentName)?;
@@ -201,12 +211,17 @@ impl PayloadColumns for OutcomeColumns {
 
         columns.push(&common);
         self.outcome_id.push_or_null(outcome_id);
-        let told = Told {
+        let told = DecodedRecord {
             name: self.metric.push(metric),
             other: self.variant.push_or_null(variant),
             value,
             is_binary: outcome_type == OutcomeType::Binary,
-            ..common.told(tenant_id, Some(subject_id), self.experiment.push_or_null(experiment))
+            ..common.told(
+                Self::EVENT_TYPE,
+                tenant_id,
+                Some(subject_id),
+                self.experiment.push_or_null(experiment),
+            )
         };
         self.subject_id.push(subject_id);
         self.tenant_id.push_or_null(tenant_id);
@@ -263,7 +278,7 @@ impl SignalColumns {
 impl PayloadColumns for SignalColumns {
     const EVENT_TYPE: EventType = EventType::AnalysisSignal;
 
-    fn append(&mut self, columns: &mut CommonColumns, record: Record<'_>) -> Judged<Told> {
+    fn append(&mut self, columns: &mut CommonColumns, record: Record<'_>) -> Judged<DecodedRecord> {
         let common = Common::of(record)?;
         let experiment = record.name(Member::ExperimentName)?;
         let signal_type: SignalType = record
@@ -277,7 +292,7 @@ impl PayloadColumns for SignalColumns {
         let known = data.map(SignalData::of).unwrap_or_default();
 
         columns.push(&common);
-        let told = common.told(None, None, self.experiment.push(experiment));
+        let told = common.told(Self::EVENT_TYPE, None, None, self.experiment.push(experiment));
         self.signal_type.push(signal_type);
         self.signal.push_or_null(known.signal.as_deref());
         self.severity.push(severity);
@@ -334,7 +349,7 @@ impl ErrorColumns {
 impl PayloadColumns for ErrorColumns {
     const EVENT_TYPE: EventType = EventType::Error;
 
-    fn append(&mut self, columns: &mut CommonColumns, record: Record<'_>) -> Judged<Told> {
+    fn append(&mut self, columns: &mut CommonColumns, record: Record<'_>) -> Judged<DecodedRecord> {
         let common = Common::of(record)?;
         let experiment = record.name_or_null(Member::ExperimentName)?;
         let variant = record.name_or_null(Member::VariantKey)?;
@@ -346,7 +361,12 @@ impl PayloadColumns for ErrorColumns {
         let attributes = record.object(Member::Attributes)?;
 
         columns.push(&common);
-        let told = common.told(tenant_id, subject_id, self.experiment.push_or_null(experiment));
+        let told = common.told(
+            Self::EVENT_TYPE,
+            tenant_id,
+            subject_id,
+            self.experiment.push_or_null(experiment),
+        );
         self.variant.push_or_null(variant);
         self.subject_id.push_or_null(subject_id);
         self.tenant_id.push_or_null(tenant_id);

@@ -240,19 +240,8 @@ impl Decoder {
     fn append(&mut self, text: &str, line: u32) -> fields::Judged<DecodedRecord> {
         let record = Record::new(text, &self.scanner);
         let event_type = record.event_type()?;
-        let (row, told) = self.tables.append(event_type, record)?;
-        Ok(DecodedRecord {
-            event_type,
-            row,
-            line,
-            identity: told.identity,
-            event_time: EventTime(told.event_time),
-            experiment: told.experiment,
-            name: told.name,
-            other: told.other,
-            value: told.value,
-            is_binary: told.is_binary,
-        })
+        let told = self.tables.append(event_type, record)?;
+        Ok(DecodedRecord { line, ..told })
     }
 }
 
