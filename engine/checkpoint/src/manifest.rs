@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// The format of manifests and state parts that this version writes. It reads no other.
-pub const FORMAT: u32 = 5;
+pub const FORMAT: u32 = 6;
 
 /// One run of the engine, as it signs what it writes: two runs of one job never have the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

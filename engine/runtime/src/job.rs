@@ -22,7 +22,7 @@ use rayon::prelude::*;
 
 use crate::block::SharedBlock;
 use crate::decoding::{Decoding, RoundPlan, start_pool};
-use crate::dedup::SeenIds;
+use crate::dedup::{SeenIds, SpanLength};
 use crate::epochs::{Barrier, BarrierState, Epochs};
 use crate::error::RuntimeError;
 use crate::evaluation::Evaluations;
@@ -289,7 +289,7 @@ impl Job {
             counters.outcomes_without_exposure += shard.counts().outcomes_without_exposure;
             counters.variant_mismatches += shard.counts().variant_mismatches;
         }
-        memory += self.seen.iter().map(|seen| seen.len() * 20).sum::<usize>();
+        memory += self.seen.iter().map(SeenIds::memory).sum::<usize>();
         Progress {
             counters,
             watermark: EventTime(self.watermark),
@@ -326,7 +326,6 @@ impl Job {
         }
         if !blocks.is_empty() || watermark != self.watermark {
             self.epochs.note_round(&blocks, watermark)?;
-            self.waiting.extend(blocks);
             self.settle_until(watermark)?;
             self.release_blocks()?;
         }
@@ -402,23 +401,29 @@ impl Job {
             input,
             seen,
             shards,
+            waiting,
+            plan,
             ..
         } = self;
         let mut read_ahead = || decoding.read_ahead(input, round, now, EventTime(wall_clock()));
         if blocks.is_empty() {
             return read_ahead();
         }
-        let (has_read, ()) = pool.install(|| rayon::join(read_ahead, || ingest(blocks, seen, shards)));
+        waiting.extend_from_slice(blocks);
+        let take_in = || ingest(blocks, waiting, id_span(plan), seen, shards);
+        let (has_read, ()) = pool.install(|| rayon::join(read_ahead, take_in));
         has_read
     }
 
     /// Hands blocks that were read before to the shards.
     fn ingest(&mut self, blocks: &[SharedBlock]) {
+        self.waiting.extend_from_slice(blocks);
+        let (waiting, length) = (&self.waiting, id_span(&self.plan));
         let (seen, shards) = (&mut self.seen, &mut self.shards);
-        self.pool.install(|| ingest(blocks, seen, shards));
+        self.pool.install(|| ingest(blocks, waiting, length, seen, shards));
     }
 
-    /// Moves ids, then subjects, over the boundaries up to `watermark`.
+    /// Moves subjects over the boundaries up to `watermark`.
     fn settle(&mut self, watermark: i64) -> (Vec<ClosedWindow>, Vec<Vec<ShardEvaluation>>) {
         let context = ShardContext {
             plan: &self.plan,
@@ -426,13 +431,10 @@ impl Job {
             definitions: &self.definitions,
             last_evaluation: self.last_evaluation(),
         };
-        let horizon = self.plan.time.correction_horizon;
-        let slice_length = self.plan.evaluate_every;
-        let (seen, shards) = (&mut self.seen, &mut self.shards);
+        let length = id_span(&self.plan);
+        self.seen.iter_mut().for_each(|seen| seen.forget(watermark, length));
+        let shards = &mut self.shards;
         let settled: Vec<Settled> = self.pool.install(|| {
-            seen.par_iter_mut()
-                .with_max_len(1)
-                .for_each(|seen| seen.settle(watermark, horizon, slice_length));
             shards
                 .par_iter_mut()
                 .with_max_len(1)
@@ -475,10 +477,24 @@ impl Job {
     }
 }
 
-fn ingest(blocks: &[SharedBlock], seen: &mut [SeenIds], shards: &mut [Shard]) {
+/// How long ids are remembered.
+fn id_span(plan: &Plan) -> SpanLength {
+    SpanLength::new(plan.time.correction_horizon, plan.evaluate_every)
+}
+
+/// Hands new blocks, which are among those that wait, to the shards of ids and of subjects.
+fn ingest(
+    blocks: &[SharedBlock],
+    waiting: &[SharedBlock],
+    length: SpanLength,
+    seen: &mut [SeenIds],
+    shards: &mut [Shard],
+) {
     let ids = || {
         let seen = seen.par_iter_mut().with_max_len(1).enumerate();
-        seen.for_each(|(index, seen)| blocks.iter().for_each(|block| seen.ingest(block, index, i64::MIN)));
+        seen.for_each(|(shard, seen)| {
+            blocks.iter().for_each(|block| seen.ingest(block, shard, waiting, length));
+        });
     };
     let subjects = || {
         let shards = shards.par_iter_mut().with_max_len(1).enumerate();

@@ -109,6 +109,9 @@ pub struct RecentLog {
     slices: VecDeque<(i64, u64)>,
     /// Whether there ever were more than can be told apart.
     is_full: bool,
+    /// A chunk whose records are forgotten, for those that come.
+    #[serde(skip)]
+    spare: Option<Chunk>,
 }
 
 #[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
@@ -123,6 +126,13 @@ impl Chunk {
         let mut chunk = Chunk::default();
         chunk.records.reserve_exact(CHUNK);
         chunk
+    }
+
+    /// With the room that it has, and nothing in it.
+    fn emptied(mut self) -> Self {
+        self.records.clear();
+        self.ids.clear();
+        self
     }
 
     fn event_id(&self, place: usize) -> &[u8] {
@@ -165,7 +175,8 @@ impl RecentLog {
     pub fn push(&mut self, slice: i64, record: NewRecord<'_>, latest: Latest) -> u64 {
         let previous = self.reference(latest);
         if self.end.is_multiple_of(CHUNK as u64) {
-            self.chunks.push_back(Chunk::new());
+            let chunk = self.spare.take().unwrap_or_else(Chunk::new);
+            self.chunks.push_back(chunk);
         }
         if let Some(chunk) = self.chunks.back_mut() {
             let flag = |is: bool, bit: u32| if is { bit } else { 0 };
@@ -282,7 +293,10 @@ impl RecentLog {
     pub fn forget(&mut self, count: usize) {
         self.first += count as u64;
         if count > 0 && self.first.is_multiple_of(CHUNK as u64) {
-            self.chunks.pop_front();
+            self.spare = self.chunks.pop_front().map(Chunk::emptied);
+        }
+        if self.first == self.end {
+            self.spare = None;
         }
         while self.slices.front().is_some_and(|(_, end)| *end <= self.first) {
             self.slices.pop_front();

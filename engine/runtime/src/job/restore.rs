@@ -146,11 +146,8 @@ impl Job {
     /// Hands what waits in blocks to the shards, which hold nothing that waits.
     fn take_waiting_in(&mut self) {
         let (watermark, waiting) = (self.watermark, &self.waiting);
-        for (index, (shard, seen)) in self.shards.iter_mut().zip(&mut self.seen).enumerate() {
-            for block in waiting {
-                shard.ingest(block, index, watermark);
-                seen.ingest(block, index, watermark);
-            }
+        for (index, shard) in self.shards.iter_mut().enumerate() {
+            waiting.iter().for_each(|block| shard.ingest(block, index, watermark));
         }
     }
 
@@ -174,7 +171,6 @@ impl Job {
                     }
                     self.define_experiments(last as usize + 1);
                 }
-                self.waiting.extend(blocks.iter().cloned());
                 self.watermark = watermark;
                 self.ingest(&blocks);
                 loop {
@@ -212,10 +208,7 @@ impl Job {
             }
         }
         // they hold the blocks as they were
-        for (shard, seen) in self.shards.iter_mut().zip(&mut self.seen) {
-            shard.forget_waiting();
-            seen.forget_waiting();
-        }
+        self.shards.iter_mut().for_each(Shard::forget_waiting);
         self.take_waiting_in();
         Ok(())
     }

@@ -9,7 +9,7 @@ pub(crate) mod bytes;
 pub(crate) mod counts;
 pub(crate) mod map;
 pub(crate) mod records;
-pub(crate) mod set;
+pub(crate) mod table;
 
 use std::io::{BufRead as _, BufReader, Read, Write};
 
