@@ -8,7 +8,6 @@
     reason = "a bench may fail where its set-up does"
 )]
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,9 +15,9 @@ use backplane_config::{Config, Experiment, Metric};
 use backplane_runtime::declared::plan_of;
 use backplane_runtime::evaluation::{EvaluationContext, Evaluations};
 use backplane_runtime::names::JobNames;
-use backplane_runtime::partial::{Counts, GroupPartial, MetricPartial, PartialKey};
+use backplane_runtime::partial::{Counts, MetricPartial, PartialKey};
 use backplane_runtime::plan::{ExperimentDefinition, Plan, SHARDS};
-use backplane_runtime::snapshot::{ExperimentSnapshot, GroupSnapshot, RecordTally, ShardEvaluation};
+use backplane_runtime::snapshot::{AssignedVariants, RecordTally, ShardChanges};
 
 /// As in the binary.
 #[global_allocator]
@@ -81,56 +80,47 @@ impl Day {
 }
 
 /// What one shard hands over in a round, from evaluation `first` on: a few subjects more each minute, all of them matured.
-fn round_of(shard: usize, first: i64) -> Vec<ShardEvaluation> {
-    (first..first + ROUND)
-        .map(|evaluation| ShardEvaluation {
-            at: START + evaluation * MINUTE,
-            experiments: (0..EXPERIMENTS)
-                .map(|experiment| snapshot(shard, evaluation, experiment))
-                .collect(),
-        })
-        .collect()
+fn round_of(shard: usize, first: i64) -> ShardChanges {
+    let mut changes = ShardChanges::default();
+    for evaluation in first..first + ROUND {
+        for experiment in 0..EXPERIMENTS {
+            let tally = RecordTally {
+                exposures: 7 * evaluation,
+                outcomes: 2 * evaluation,
+                outcomes_before_exposure: 0,
+            };
+            changes.push(
+                START + evaluation * MINUTE,
+                experiment,
+                tally,
+                AssignedVariants::default(),
+            );
+            for variant in 0..2 {
+                push_group(shard, evaluation, experiment, variant, &mut changes);
+            }
+        }
+    }
+    changes
 }
 
-fn snapshot(shard: usize, evaluation: i64, experiment: u32) -> ExperimentSnapshot {
-    let group = |variant: u32| {
-        // alike but not the same in both variants
-        let subjects = 3 * evaluation + (evaluation * 7 + i64::from(variant) * 3 + shard as i64) % 5;
-        let mut partial = GroupPartial {
-            at_risk: Counts::from_elem(subjects, 1),
-            matured: Counts::from_elem(subjects, 1),
-            ..GroupPartial::default()
-        };
-        for metric in 0..METRICS {
-            let mut own = MetricPartial::default();
-            let with_outcome = u64::try_from(subjects / 3).unwrap_or(0);
-            own.totals.moments = backplane_stats::Moments::repeated(1.0 + f64::from(metric), with_outcome);
-            own.totals.outcomes = subjects / 3;
-            own.totals.not_binary = subjects / 3;
-            *partial.metrics.get_mut(metric) = own;
-        }
-        GroupSnapshot {
-            key: PartialKey {
-                experiment,
-                variant,
-                segment: None,
-            },
-            first_exposures: Counts::from_elem(subjects, 1),
-            subjects,
-            crossovers: 0,
-            matured: Some(partial),
-        }
-    };
-    ExperimentSnapshot {
+fn push_group(shard: usize, evaluation: i64, experiment: u32, variant: u32, changes: &mut ShardChanges) {
+    // alike but not the same in both variants
+    let subjects = 3 * evaluation + (evaluation * 7 + i64::from(variant) * 3 + shard as i64) % 5;
+    let key = PartialKey {
         experiment,
-        tally: RecordTally {
-            exposures: 7 * evaluation,
-            outcomes: 2 * evaluation,
-            outcomes_before_exposure: 0,
-        },
-        assigned: BTreeMap::new(),
-        groups: vec![group(0), group(1)],
-    }
+        variant,
+        segment: None,
+    };
+    changes.push_group(key, Counts::from_elem(subjects, 1), subjects, 0);
+    let metrics = (0..METRICS).map(|metric| {
+        let mut partial = MetricPartial::default();
+        let with_outcome = u64::try_from(subjects / 3).unwrap_or(0);
+        partial.totals.moments = backplane_stats::Moments::repeated(1.0 + f64::from(metric), with_outcome);
+        partial.totals.outcomes = subjects / 3;
+        partial.totals.not_binary = subjects / 3;
+        (metric, partial)
+    });
+    changes.push_matured(Counts::from_elem(subjects, 1), metrics, std::iter::empty());
 }
 
 fn day(day: &Day) -> Duration {
@@ -139,10 +129,10 @@ fn day(day: &Day) -> Duration {
     let mut spent = Duration::ZERO;
     for hour in 0..=EVALUATIONS / 60 {
         for first in (hour * 60..(hour + 1) * 60).step_by(ROUND as usize) {
-            let shards = (0..SHARDS).map(|shard| round_of(shard, first)).collect();
+            let shards: Vec<ShardChanges> = (0..SHARDS).map(|shard| round_of(shard, first)).collect();
             let started = Instant::now();
             evaluations
-                .advance(&context, shards, START + (first + ROUND - 1) * MINUTE)
+                .advance(&context, &shards, START + (first + ROUND - 1) * MINUTE)
                 .expect("evaluations");
             spent += started.elapsed();
         }

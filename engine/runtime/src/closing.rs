@@ -9,7 +9,7 @@ use crate::experiment::{ExperimentState, RowGroups};
 use crate::group::Group;
 use crate::panes::{Pane, PaneEntry};
 use crate::partial::{
-    ClosedWindow, Counts, GroupPartial, MetricPartial, MetricPartials, PartialKey, Partials, RatioPartial,
+    ClosedWindow, Counts, GroupPartial, MetricPartial, PartialKey, Partials, RatioPartial,
 };
 use crate::plan::WindowPlan;
 use crate::risk::WindowCounter;
@@ -410,30 +410,39 @@ fn add_entry(
 }
 
 fn cumulative_group(state: &ExperimentState, group: &Group) -> GroupPartial {
-    let matured_count = |slot: usize| group.matured_metrics.get(slot).map_or(0, count_of);
-    let matured_pairs = |ratio: usize| group.matured_ratios.get(ratio).map_or(0, pairs_of);
     GroupPartial {
         subjects: group.subjects,
         crossovers: group.crossovers,
         at_risk: Counts::from_elem(group.subjects, state.definition.attribution_classes.len()),
         matured: Counts::from_slice(&group.matured_subjects),
-        metrics: metric_partials(state, &group.metrics, matured_count),
-        ratios: ratio_partials(&group.ratios, matured_pairs),
+        metrics: metric_partials(state, &group.metrics, &group.matured_metrics).collect(),
+        ratios: ratio_partials(&group.ratios, &group.matured_ratios).collect(),
     }
 }
 
 /// The statistics of a group's matured subjects.
-pub(crate) fn matured_group(state: &ExperimentState, group: &Group) -> GroupPartial {
-    let matured_count = |slot: usize| group.matured_metrics.get(slot).map_or(0, count_of);
-    let matured_pairs = |ratio: usize| group.matured_ratios.get(ratio).map_or(0, pairs_of);
+fn matured_group(state: &ExperimentState, group: &Group) -> GroupPartial {
     GroupPartial {
         subjects: 0,
         crossovers: 0,
         at_risk: Counts::from_slice(&group.matured_subjects),
         matured: Counts::from_slice(&group.matured_subjects),
-        metrics: metric_partials(state, &group.matured_metrics, matured_count),
-        ratios: ratio_partials(&group.matured_ratios, matured_pairs),
+        metrics: matured_metrics(state, group).collect(),
+        ratios: matured_ratios(group).collect(),
     }
+}
+
+/// The statistics of a group's matured subjects, by metric.
+pub(crate) fn matured_metrics<'a>(
+    state: &'a ExperimentState,
+    group: &'a Group,
+) -> impl Iterator<Item = (u32, MetricPartial)> + 'a {
+    metric_partials(state, &group.matured_metrics, &group.matured_metrics)
+}
+
+/// The same, by ratio.
+pub(crate) fn matured_ratios(group: &Group) -> impl Iterator<Item = RatioPartial> + '_ {
+    ratio_partials(&group.matured_ratios, &group.matured_ratios)
 }
 
 fn count_of(totals: &Totals) -> i64 {
@@ -444,35 +453,31 @@ fn pairs_of(totals: &PairTotals) -> i64 {
     i64::try_from(totals.moments.count()).unwrap_or(i64::MAX)
 }
 
-fn metric_partials(state: &ExperimentState, totals: &[Totals], matured: impl Fn(usize) -> i64) -> MetricPartials {
-    let occupied = state
-        .columns
-        .iter()
-        .zip(totals)
-        .enumerate()
-        .filter(|(_, (_, totals))| !totals.is_empty());
-    occupied
-        .map(|(slot, (column, totals))| {
-            (
-                column.metric,
-                MetricPartial {
-                    totals: totals.clone(),
-                    matured_with_outcome: matured(slot),
-                },
-            )
-        })
-        .collect()
+/// Of metrics with an outcome; `matured` has the totals of matured subjects.
+fn metric_partials<'a>(
+    state: &'a ExperimentState,
+    totals: &'a [Totals],
+    matured: &'a [Totals],
+) -> impl Iterator<Item = (u32, MetricPartial)> + 'a {
+    let columns = state.columns.iter().zip(totals).enumerate();
+    let occupied = columns.filter(|(_, (_, totals))| !totals.is_empty());
+    occupied.map(|(slot, (column, totals))| {
+        let partial = MetricPartial {
+            totals: totals.clone(),
+            matured_with_outcome: matured.get(slot).map_or(0, count_of),
+        };
+        (column.metric, partial)
+    })
 }
 
-fn ratio_partials(totals: &[PairTotals], matured: impl Fn(usize) -> i64) -> Vec<RatioPartial> {
-    totals
-        .iter()
-        .enumerate()
-        .map(|(ratio, totals)| RatioPartial {
-            totals: totals.clone(),
-            matured_pairs: matured(ratio),
-        })
-        .collect()
+fn ratio_partials<'a>(
+    totals: &'a [PairTotals],
+    matured: &'a [PairTotals],
+) -> impl Iterator<Item = RatioPartial> + 'a {
+    totals.iter().enumerate().map(|(ratio, totals)| RatioPartial {
+        totals: totals.clone(),
+        matured_pairs: matured.get(ratio).map_or(0, pairs_of),
+    })
 }
 
 impl Shard {

@@ -35,7 +35,7 @@ use crate::plan::{Boundaries, ExperimentDefinition, Plan, SHARDS};
 use crate::progress::{Counters, Observer, Progress};
 use crate::records_out::emit_block;
 use crate::shard::{Settled, Shard, ShardContext};
-use crate::snapshot::ShardEvaluation;
+use crate::snapshot::ShardChanges;
 use crate::stream_time::job_watermark;
 use crate::user_queries::UserQueries;
 
@@ -337,12 +337,12 @@ impl Job {
         self.watermark = watermark;
         loop {
             let step = self.next_step(watermark);
-            let (closed, evaluations) = self.settle(step);
+            let (closed, changes) = self.settle(step);
             if self.shards.iter().any(Shard::is_full) {
                 return Err(RuntimeError::Full);
             }
             self.emit_closed(closed, step)?;
-            self.evaluate(evaluations, step)?;
+            self.evaluate(&changes, step)?;
             if step >= watermark {
                 return Ok(());
             }
@@ -424,7 +424,7 @@ impl Job {
     }
 
     /// Moves subjects over the boundaries up to `watermark`.
-    fn settle(&mut self, watermark: i64) -> (Vec<ClosedWindow>, Vec<Vec<ShardEvaluation>>) {
+    fn settle(&mut self, watermark: i64) -> (Vec<ClosedWindow>, Vec<ShardChanges>) {
         let context = ShardContext {
             plan: &self.plan,
             boundaries: &self.boundaries,
@@ -442,14 +442,14 @@ impl Job {
                 .collect()
         });
         let plan = &self.plan;
-        let (closed, evaluations) = settled
+        let (closed, changes) = settled
             .into_iter()
-            .map(|settled| (settled.closed, settled.evaluations))
+            .map(|settled| (settled.closed, settled.changes))
             .unzip();
         let closed = merge_windows(closed, |kind, index| {
             plan.windows.get(kind).map_or(0, |window| window.end(index))
         });
-        (closed, evaluations)
+        (closed, changes)
     }
 
     /// Takes the blocks whose records' fate is known out of those that wait.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use crate::snapshot::MaturedSnapshot;
 use crate::totals::{PairTotals, Totals};
 
 /// A few counts: most experiments have one attribution window and one allocation.
@@ -131,6 +132,18 @@ pub struct ClosedWindow {
 }
 
 impl GroupPartial {
+    /// Has the statistics of these matured subjects, and nothing else.
+    pub fn set_matured(&mut self, matured: &MaturedSnapshot<'_>) {
+        for counts in [&mut self.at_risk, &mut self.matured] {
+            counts.clear();
+            counts.extend_from_slice(matured.subjects);
+        }
+        self.metrics.0.clear();
+        self.metrics.0.extend_from_slice(matured.metrics);
+        self.ratios.clear();
+        self.ratios.extend_from_slice(matured.ratios);
+    }
+
     /// Adds shards' parts of one group up, in their order, in the place of what it held.
     pub fn add_up<'a>(&mut self, parts: impl Iterator<Item = &'a GroupPartial>) {
         self.subjects = 0;

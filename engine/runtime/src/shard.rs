@@ -19,7 +19,7 @@ use crate::plan::{Boundaries, ExperimentDefinition, Plan};
 use crate::recent::{Latest, RecentLog, RecentRecord};
 use crate::risk::IndexRuns;
 use crate::row::Rows;
-use crate::snapshot::ShardEvaluation;
+use crate::snapshot::ShardChanges;
 use crate::subjects::{NONE, SubjectTable};
 
 /// What every shard needs to know of the job.
@@ -40,8 +40,8 @@ pub struct ShardContext<'a> {
 pub struct Settled {
     /// The windows that became final, in order.
     pub closed: Vec<ClosedWindow>,
-    /// What evaluations see, in order.
-    pub evaluations: Vec<ShardEvaluation>,
+    /// What evaluations see.
+    pub changes: ShardChanges,
 }
 
 /// A row and one of its attribution classes.
@@ -178,7 +178,7 @@ impl Shard {
             self.advance_settled(context, boundary);
             self.forget(context, boundary);
             if context.plan.is_evaluation(boundary) && boundary <= context.last_evaluation {
-                settled.evaluations.extend(self.take_changes(boundary));
+                self.take_changes(boundary, &mut settled.changes);
             }
         }
         self.finish_round(context, watermark);

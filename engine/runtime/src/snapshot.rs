@@ -1,49 +1,146 @@
 //! What an evaluation sees of a shard: of each experiment that changed since the last one, its tallies and its changed groups.
 
-use std::collections::BTreeMap;
+use std::ops::Range;
 
-use crate::closing::matured_group;
+use smallvec::SmallVec;
+
+use crate::closing::{matured_metrics, matured_ratios};
 use crate::experiment::ExperimentState;
-use crate::group::Group;
-use crate::partial::{Counts, GroupPartial, PartialKey};
+use crate::partial::{Counts, MetricPartial, PartialKey, RatioPartial};
 use crate::shard::Shard;
+use crate::subjects::NONE;
 
-/// What one shard has to say at a multiple of `evaluateEvery`.
-#[derive(Debug, Clone)]
-pub struct ShardEvaluation {
-    /// The multiple, microseconds of event time.
-    pub at: i64,
-    /// The experiments that changed since the evaluation before.
-    pub experiments: Vec<ExperimentSnapshot>,
+/// What one shard has to say at the multiples of `evaluateEvery` that it has come past. There are many of them, so all that is said lies
+/// together.
+#[derive(Debug, Default)]
+pub struct ShardChanges {
+    /// In order; in each, experiments in order.
+    snapshots: Vec<ExperimentSnapshot>,
+    groups: Vec<GroupSnapshot>,
+    metrics: Vec<(u32, MetricPartial)>,
+    ratios: Vec<RatioPartial>,
 }
 
-/// The part of an experiment that lies in one shard. All counts are to date.
-#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+/// The part of an experiment that lies in one shard and changed since the evaluation before. All counts are to date.
+#[derive(Debug)]
 pub struct ExperimentSnapshot {
+    /// The evaluation, microseconds of event time.
+    pub at: i64,
     /// The experiment's id.
     pub experiment: u32,
     /// What was counted of its records.
     pub tally: RecordTally,
-    /// Assigned subjects by variant.
-    pub assigned: BTreeMap<u32, AssignedCounts>,
-    /// Its groups that changed.
-    pub groups: Vec<GroupSnapshot>,
+    /// Assigned subjects by variant, in its order.
+    pub assigned: AssignedVariants,
+    groups: Range<usize>,
 }
 
+/// Assigned subjects by variant, in its order.
+pub type AssignedVariants = SmallVec<[(u32, AssignedCounts); 2]>;
+
 /// A group that changed.
-#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+#[derive(Debug)]
 pub struct GroupSnapshot {
     /// Which.
     pub key: PartialKey,
     /// First exposures by allocation epoch, crossovers included.
-    #[serde(with = "crate::state::counts")]
     pub first_exposures: Counts,
     /// Subjects analysed in it.
     pub subjects: i64,
     /// Crossovers.
     pub crossovers: i64,
+    matured: Option<MaturedRanges>,
+}
+
+#[derive(Debug)]
+struct MaturedRanges {
+    subjects: Counts,
+    metrics: Range<usize>,
+    ratios: Range<usize>,
+}
+
+/// Statistics over matured subjects.
+#[derive(Debug, Clone, Copy)]
+pub struct MaturedSnapshot<'a> {
+    /// By attribution class: matured subjects.
+    pub subjects: &'a [i64],
+    /// By metric id, in its order.
+    pub metrics: &'a [(u32, MetricPartial)],
+    /// By ratio of the experiment.
+    pub ratios: &'a [RatioPartial],
+}
+
+impl ShardChanges {
+    /// The experiments that changed, evaluation by evaluation.
+    #[must_use]
+    pub fn snapshots(&self) -> &[ExperimentSnapshot] {
+        &self.snapshots
+    }
+
+    /// The groups of an experiment that changed.
+    #[must_use]
+    pub fn groups_of(&self, snapshot: &ExperimentSnapshot) -> &[GroupSnapshot] {
+        self.groups.get(snapshot.groups.clone()).unwrap_or_default()
+    }
+
     /// Statistics over matured subjects, where they changed and the group has all subjects of a variant.
-    pub matured: Option<GroupPartial>,
+    #[must_use]
+    pub fn matured_of<'a>(&'a self, group: &'a GroupSnapshot) -> Option<MaturedSnapshot<'a>> {
+        let ranges = group.matured.as_ref()?;
+        Some(MaturedSnapshot {
+            subjects: &ranges.subjects,
+            metrics: self.metrics.get(ranges.metrics.clone())?,
+            ratios: self.ratios.get(ranges.ratios.clone())?,
+        })
+    }
+
+    /// Adds an experiment's part at an evaluation. Its groups are to follow.
+    pub fn push(&mut self, at: i64, experiment: u32, tally: RecordTally, assigned: AssignedVariants) {
+        self.snapshots.push(ExperimentSnapshot {
+            at,
+            experiment,
+            tally,
+            assigned,
+            groups: self.groups.len()..self.groups.len(),
+        });
+    }
+
+    /// Adds a group to the experiment that was added last.
+    pub fn push_group(&mut self, key: PartialKey, first_exposures: Counts, subjects: i64, crossovers: i64) {
+        self.groups.push(GroupSnapshot {
+            key,
+            first_exposures,
+            subjects,
+            crossovers,
+            matured: None,
+        });
+        if let Some(snapshot) = self.snapshots.last_mut() {
+            snapshot.groups.end = self.groups.len();
+        }
+    }
+
+    /// Gives statistics over matured subjects to the group that was added last: by attribution class how many they are, by metric id, and by
+    /// ratio of the experiment.
+    pub fn push_matured(
+        &mut self,
+        subjects: Counts,
+        metrics: impl Iterator<Item = (u32, MetricPartial)>,
+        ratios: impl Iterator<Item = RatioPartial>,
+    ) {
+        let (first_metric, first_ratio) = (self.metrics.len(), self.ratios.len());
+        self.metrics.extend(metrics);
+        self.ratios.extend(ratios);
+        if let Some(new) = self.metrics.get_mut(first_metric..) {
+            new.sort_unstable_by_key(|(metric, _)| *metric);
+        }
+        if let Some(group) = self.groups.last_mut() {
+            group.matured = Some(MaturedRanges {
+                subjects,
+                metrics: first_metric..self.metrics.len(),
+                ratios: first_ratio..self.ratios.len(),
+            });
+        }
+    }
 }
 
 /// What was counted of an experiment's records.
@@ -111,10 +208,9 @@ impl Shard {
         self.experiments.iter().flatten().any(|state| state.has_changed)
     }
 
-    /// Takes out what changed since the last evaluation; none where nothing has.
-    pub(crate) fn take_changes(&mut self, at: i64) -> Option<ShardEvaluation> {
+    /// Adds what changed since the last evaluation.
+    pub(crate) fn take_changes(&mut self, at: i64, changes: &mut ShardChanges) {
         self.rebuild_spoilt_groups();
-        let mut experiments = Vec::new();
         for index in 0..self.experiments.len() {
             let Some(Some(state)) = self.experiments.get_mut(index) else {
                 continue;
@@ -124,41 +220,39 @@ impl Shard {
             }
             let mut changed = std::mem::take(&mut state.changed_groups);
             changed.sort_unstable();
-            let changes: Vec<(u32, Moved)> = changed
-                .iter()
-                .filter_map(|group| {
-                    let state = state.groups.get_mut(*group as usize)?;
-                    Some((*group, std::mem::take(&mut state.moved)))
-                })
-                .collect();
-            experiments.extend(self.snapshot_of(index, &changes));
+            let experiment = u32::try_from(index).unwrap_or(NONE);
+            let assigned = state.assigned.iter().map(|(variant, counts)| (*variant, *counts));
+            changes.push(at, experiment, state.tally, assigned.collect());
+            for place in &changed {
+                self.take_group(experiment, *place, changes);
+            }
+            changed.clear();
             if let Some(Some(state)) = self.experiments.get_mut(index) {
-                changed.clear();
                 state.changed_groups = changed;
             }
         }
-        (!experiments.is_empty()).then_some(ShardEvaluation { at, experiments })
     }
 
-    fn snapshot_of(&self, index: usize, changes: &[(u32, Moved)]) -> Option<ExperimentSnapshot> {
-        let state = self.experiments.get(index)?.as_ref()?;
-        let experiment = u32::try_from(index).ok()?;
-        let snapshot = |(group, moved): &(u32, Moved)| {
-            let group: &Group = state.groups.get(*group as usize)?;
-            let has_statistics = *moved == Moved::Matured && group.key.segment.is_none();
-            Some(GroupSnapshot {
-                key: self.key_of(experiment, group),
-                first_exposures: Counts::from_slice(&group.first_exposures),
-                subjects: group.subjects,
-                crossovers: group.crossovers,
-                matured: has_statistics.then(|| matured_group(state, group)),
-            })
+    /// Adds a group that changed, which counts as unchanged from now on.
+    fn take_group(&mut self, experiment: u32, place: u32, changes: &mut ShardChanges) {
+        let (experiment, place) = (experiment as usize, place as usize);
+        let state = self.experiments.get_mut(experiment).and_then(Option::as_mut);
+        let group = state.and_then(|state| state.groups.get_mut(place));
+        let moved = group.map(|group| std::mem::take(&mut group.moved));
+        let state = self.experiments.get(experiment).and_then(Option::as_ref);
+        let group = state.and_then(|state| Some((state, state.groups.get(place)?)));
+        let (Some(moved), Some((state, group))) = (moved, group) else {
+            return;
         };
-        Some(ExperimentSnapshot {
-            experiment,
-            tally: state.tally,
-            assigned: state.assigned.clone(),
-            groups: changes.iter().filter_map(snapshot).collect(),
-        })
+        changes.push_group(
+            self.key_of(experiment as u32, group),
+            Counts::from_slice(&group.first_exposures),
+            group.subjects,
+            group.crossovers,
+        );
+        if moved == Moved::Matured && group.key.segment.is_none() {
+            let subjects = Counts::from_slice(&group.matured_subjects);
+            changes.push_matured(subjects, matured_metrics(state, group), matured_ratios(group));
+        }
     }
 }

@@ -248,7 +248,8 @@ impl Moments {
         let is_far = || {
             // in most cases plain numbers tell already
             let around_mean = self.squares.hi - self.shifted.hi * self.shifted.hi / self.count as f64;
-            around_mean <= 1e-10 * self.squares.hi
+            self.squares.hi > 0.0
+                && around_mean <= 1e-10 * self.squares.hi
                 && !self.is_constant()
                 && self.squares.hi > FAR * self.m2().unwrap_or(0.0)
         };

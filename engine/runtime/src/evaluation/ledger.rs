@@ -10,7 +10,7 @@ use super::traffic::{HOUR, Traffic};
 use crate::names::JobNames;
 use crate::partial::{Counts, GroupPartial, PartialKey};
 use crate::plan::{ExperimentDefinition, ExperimentPlan, SHARDS};
-use crate::snapshot::{AssignedCounts, ExperimentSnapshot, RecordTally};
+use crate::snapshot::{AssignedCounts, RecordTally, ShardChanges};
 
 /// The most values of a segment that are followed: the largest.
 const MOST_SEGMENT_VALUES: usize = 50;
@@ -106,7 +106,8 @@ pub struct ExperimentLedger {
     /// How many of those no allocation names.
     other_variants: usize,
     tallies: [RecordTally; SHARDS],
-    assigned: [BTreeMap<u32, AssignedCounts>; SHARDS],
+    /// By shard: assigned subjects of variants.
+    assigned: [Vec<(u32, AssignedCounts)>; SHARDS],
     groups: BTreeMap<SegmentKey, BTreeMap<u32, GroupLedger>>,
     /// Records of it beyond the correction horizon.
     pub too_late: i64,
@@ -165,8 +166,19 @@ impl ExperimentLedger {
         self.plan.allocation.is_empty()
     }
 
-    /// Takes a shard's snapshot in.
-    pub fn take_in(&mut self, shard: usize, snapshot: ExperimentSnapshot, names: &JobNames, changes: &mut Changes) {
+    /// Takes in one of the snapshots of a shard.
+    pub fn take_in(
+        &mut self,
+        shard: usize,
+        of_shard: &ShardChanges,
+        place: usize,
+        names: &JobNames,
+        changes: &mut Changes,
+    ) {
+        let Some(snapshot) = of_shard.snapshots().get(place) else {
+            return;
+        };
+        let groups = of_shard.groups_of(snapshot);
         if let Some(tally) = self.tallies.get_mut(shard) {
             *tally = snapshot.tally;
         }
@@ -180,9 +192,9 @@ impl ExperimentLedger {
         // by name, because ids depend on how the input was cut into blocks; first those that are exposed
         let mut new: Vec<(bool, &str, u32)> = snapshot
             .assigned
-            .keys()
-            .map(|variant| (true, *variant))
-            .chain(snapshot.groups.iter().map(|group| (false, group.key.variant)))
+            .iter()
+            .map(|(variant, _)| (true, *variant))
+            .chain(groups.iter().map(|group| (false, group.key.variant)))
             .filter(|(_, variant)| !self.seen_variants.contains(variant))
             .map(|(is_assigned, variant)| (is_assigned, names.variants.name(variant), variant))
             .collect();
@@ -191,18 +203,19 @@ impl ExperimentLedger {
             self.see(variant, names);
         }
         if let Some(assigned) = self.assigned.get_mut(shard) {
-            *assigned = snapshot.assigned;
+            assigned.clear();
+            assigned.extend_from_slice(&snapshot.assigned);
         }
-        for group in snapshot.groups {
-            let PartialKey { variant, segment, .. } = group.key;
+        for group in groups {
+            let PartialKey { variant, segment, .. } = &group.key;
             let ledger = self
                 .groups
                 .entry(segment.clone())
                 .or_default()
-                .entry(variant)
+                .entry(*variant)
                 .or_default();
             let new = GroupCounts {
-                first_exposures: group.first_exposures,
+                first_exposures: group.first_exposures.clone(),
                 subjects: group.subjects,
                 crossovers: group.crossovers,
             };
@@ -210,12 +223,12 @@ impl ExperimentLedger {
                 ledger.sum.add(part, -1);
                 ledger.sum.add(&new, 1);
                 *part = new;
-                changes.segments.insert(segment);
+                changes.segments.insert(segment.clone());
             }
-            if let Some(matured) = group.matured {
-                changes.matured.insert(variant);
+            if let Some(matured) = of_shard.matured_of(group) {
+                changes.matured.insert(*variant);
                 if let Some(part) = ledger.matured.get_mut(shard) {
-                    *part = Some(matured);
+                    part.get_or_insert_default().set_matured(&matured);
                     ledger.is_summed = false;
                 }
             }
@@ -458,7 +471,8 @@ impl ExperimentLedger {
             .min()
             .filter(|_| planned().count() > 1);
         let assigned = |of: fn(&AssignedCounts) -> i64| -> Vec<i64> {
-            let sum = |id: u32| self.assigned.iter().filter_map(|shard| shard.get(&id)).map(of).sum();
+            let of_variant = |id: u32| self.assigned.iter().flatten().filter(move |(variant, _)| *variant == id);
+            let sum = |id: u32| of_variant(id).map(|(_, counts)| of(counts)).sum();
             self.variants.iter().map(|variant| variant.id.map_or(0, sum)).collect()
         };
         let (exposures_last_hour, exposures_hour_before) = self.traffic.last_hours(at);

@@ -37,7 +37,7 @@ use crate::error::RuntimeError;
 use crate::ledger::LedgerRows;
 use crate::names::JobNames;
 use crate::plan::{ExperimentDefinition, Plan};
-use crate::snapshot::ShardEvaluation;
+use crate::snapshot::ShardChanges;
 use crate::state::{self, Reader};
 use about::{About, Part};
 use findings::{Findings, with_e_values};
@@ -124,7 +124,7 @@ impl Evaluations {
         *self.too_late.entry((experiment, at)).or_default() += 1;
     }
 
-    /// Takes in what the shards saw, shard by shard, and lets the evaluations up to `until` happen. Gives the signals of those that were
+    /// Takes in what the shards saw, shard by shard and up to `until`, and lets the evaluations up to there happen. Gives the signals of those that were
     /// judged already, because enough of them had come together.
     ///
     /// # Errors
@@ -132,16 +132,15 @@ impl Evaluations {
     pub fn advance(
         &mut self,
         context: &EvaluationContext<'_>,
-        shards: Vec<Vec<ShardEvaluation>>,
+        shards: &[ShardChanges],
         until: i64,
     ) -> Result<Vec<Signal>, RuntimeError> {
-        let first = shards.iter().flatten().map(|evaluation| evaluation.at).min();
-        for (shard, evaluations) in shards.into_iter().enumerate() {
-            for evaluation in evaluations {
-                for snapshot in evaluation.experiments {
-                    if let Some(watched) = watch(&mut self.watched, context, snapshot.experiment) {
-                        watched.hand_over(evaluation.at, shard, snapshot);
-                    }
+        let snapshots = || shards.iter().map(ShardChanges::snapshots);
+        let first = snapshots().flatten().map(|snapshot| snapshot.at).min();
+        for (shard, snapshots) in snapshots().enumerate() {
+            for (place, snapshot) in snapshots.iter().enumerate() {
+                if let Some(watched) = watch(&mut self.watched, context, snapshot.experiment) {
+                    watched.hand_over(snapshot.at, shard, place);
                 }
             }
         }
@@ -172,7 +171,7 @@ impl Evaluations {
             let since = self.watched_since;
             self.watched
                 .par_iter_mut()
-                .for_each(|(_, watched)| watched.advance(context, since, step));
+                .for_each(|(_, watched)| watched.advance(context, shards, since, step));
             self.settled = step;
             self.looks.release(context, step, &mut self.look_rows);
             if self.waiting_rows() >= BATCH_ROWS {

@@ -11,15 +11,16 @@ use super::ledger::{Changes, ExperimentLedger, SegmentKey};
 use super::paths::Paths;
 use super::rows::EvaluationRows;
 use super::traffic::HOUR;
-use crate::snapshot::ExperimentSnapshot;
+use crate::snapshot::ShardChanges;
 
 /// An experiment that is watched.
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub struct Watched {
     /// What is known of it.
     pub ledger: ExperimentLedger,
-    /// What shards handed over: (evaluation, shard, what it saw), the first at the end once they are in order.
-    changed: Vec<(i64, usize, ExperimentSnapshot)>,
+    /// What shards hand over: (evaluation, shard, place among its snapshots), the first at the end once they are in order.
+    #[serde(skip)]
+    changed: Vec<(i64, usize, usize)>,
     /// Evaluations that are due although nothing may have changed.
     due: BTreeSet<i64>,
     /// By evaluation: records beyond the correction horizon.
@@ -54,14 +55,14 @@ impl Watched {
     }
 
     /// Takes in what a shard hands over for an evaluation. [`Watched::put_in_order`] is to follow.
-    pub fn hand_over(&mut self, at: i64, shard: usize, snapshot: ExperimentSnapshot) {
-        self.changed.push((at, shard, snapshot));
+    pub fn hand_over(&mut self, at: i64, shard: usize, place: usize) {
+        self.changed.push((at, shard, place));
     }
 
     /// Puts in order what was handed over: evaluations one after the other, in each the shards.
     pub fn put_in_order(&mut self) {
         self.changed
-            .sort_unstable_by_key(|(at, shard, _)| std::cmp::Reverse((*at, *shard)));
+            .sort_unstable_by_key(|changed| std::cmp::Reverse(*changed));
     }
 
     /// Has an evaluation happen, whether or not anything changes.
@@ -85,12 +86,20 @@ impl Watched {
         next.into_iter().flatten().min()
     }
 
-    /// Lets its evaluations up to `until` happen. `since` is the first evaluation of the job.
-    pub fn advance(&mut self, context: &EvaluationContext<'_>, since: Option<i64>, until: i64) {
+    /// Lets its evaluations up to `until` happen. `shards` have what was handed over; `since` is the first evaluation of the job.
+    pub fn advance(
+        &mut self,
+        context: &EvaluationContext<'_>,
+        shards: &[ShardChanges],
+        since: Option<i64>,
+        until: i64,
+    ) {
         while let Some(at) = self.next().filter(|at| *at <= until) {
             let mut changes = Changes::default();
-            while let Some((_, shard, snapshot)) = self.changed.pop_if(|(of, _, _)| *of == at) {
-                self.ledger.take_in(shard, snapshot, context.names, &mut changes);
+            while let Some((_, shard, place)) = self.changed.pop_if(|(of, _, _)| *of == at) {
+                if let Some(of_shard) = shards.get(shard) {
+                    self.ledger.take_in(shard, of_shard, place, context.names, &mut changes);
+                }
             }
             self.due.remove(&at);
             self.ledger.too_late += self.too_late.remove(&at).unwrap_or(0);

@@ -14,7 +14,8 @@ use super::{Job, wall_clock};
 use crate::error::RuntimeError;
 use crate::evaluation::{EvaluationContext, Evaluations, Looker, Signal, ids_in_sink, look_rows, signal_rows};
 use crate::ledger::LedgerRows;
-use crate::snapshot::ShardEvaluation;
+use crate::shard::Shard;
+use crate::snapshot::ShardChanges;
 
 /// A live job judges this often at most, in wall-clock time: what falls due in between is one batch.
 const BETWEEN_BATCHES: Duration = Duration::from_millis(50);
@@ -30,9 +31,9 @@ impl Job {
     }
 
     /// Lets the evaluations happen that the state has passed.
-    pub(super) fn evaluate(&mut self, shards: Vec<Vec<ShardEvaluation>>, settled: i64) -> Result<(), RuntimeError> {
+    pub(super) fn evaluate(&mut self, changes: &[ShardChanges], settled: i64) -> Result<(), RuntimeError> {
         let until = settled.min(self.last_evaluation());
-        let signals = self.with_evaluations(|evaluations, context| evaluations.advance(context, shards, until))?;
+        let signals = self.with_evaluations(|evaluations, context| evaluations.advance(context, changes, until))?;
         self.emit_signals(signals)
     }
 
@@ -43,11 +44,15 @@ impl Job {
             return Ok(());
         }
         let shards = &mut self.shards;
-        let changes = self.pool.install(|| {
-            let changes = shards.par_iter_mut().map(|shard| shard.take_changes(end));
-            changes.map(|change| change.into_iter().collect()).collect()
+        let changes: Vec<ShardChanges> = self.pool.install(|| {
+            let take = |shard: &mut Shard| {
+                let mut changes = ShardChanges::default();
+                shard.take_changes(end, &mut changes);
+                changes
+            };
+            shards.par_iter_mut().map(take).collect()
         });
-        self.evaluate(changes, end)
+        self.evaluate(&changes, end)
     }
 
     /// In a live job, judges soon after something has happened.
