@@ -12,6 +12,7 @@ use object_store::buffered::BufWriter;
 use object_store::path::Path;
 use parquet::arrow::AsyncArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use crate::layout::{Day, EVENT_DATE, by_day, writer_properties};
@@ -132,14 +133,22 @@ impl Files {
         Ok(())
     }
 
-    /// Completes every file; gives what each table must say of them.
+    /// Completes every file, all side by side; gives what each table must say of them.
     pub(crate) async fn finish(&mut self) -> Result<BTreeMap<Table, Vec<Add>>, LakeError> {
-        let mut keys: Vec<_> = self.open.keys().copied().collect();
-        keys.sort_unstable();
-        for key in keys {
-            self.close(key).await?;
+        let mut closing = JoinSet::new();
+        for ((table, day), file) in self.open.drain() {
+            let location = self.location.clone();
+            closing.spawn(async move { Ok::<_, LakeError>((table, file.finish(&location, table, day).await?)) });
         }
-        Ok(std::mem::take(&mut self.closed))
+        while let Some(closed) = closing.join_next().await {
+            let (table, add) = closed.map_err(LakeError::internal).flatten()?;
+            self.closed.entry(table).or_default().push(add);
+        }
+        let mut closed = std::mem::take(&mut self.closed);
+        closed
+            .values_mut()
+            .for_each(|adds| adds.sort_by(|a, b| a.path.cmp(&b.path)));
+        Ok(closed)
     }
 }
 

@@ -9,6 +9,7 @@ use backplane_events::Table;
 use deltalake_core::kernel::Add;
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
+use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use crate::files::{self, Files};
@@ -127,28 +128,30 @@ impl LakeWriter {
         Ok(())
     }
 
-    /// Commits the files of an epoch, table by table; each commit is made once, whoever makes it.
+    /// Commits the files of an epoch, all tables side by side; each commit is made once, whoever makes it.
     pub(crate) async fn publish(&mut self, epoch: Epoch, effect: Effect) -> Result<(), LakeError> {
         let prepared = Prepared::of(effect)?;
         let location = Location::parse(&prepared.url)?;
         let is_here = prepared.url == self.location.text();
-        let number = i64::try_from(epoch.0).map_err(LakeError::internal)?;
+        let mut commits = JoinSet::new();
         for (table, adds) in prepared.tables {
-            let known = is_here.then(|| self.logs.remove(&table)).flatten();
-            let mut log = match known {
-                Some(log) => log,
-                None => TableLog::open_or_create(&location, table).await?,
-            };
             // a log that failed is read anew at the next attempt, so that a commit that did happen is seen
-            if !log.is_committed(&prepared.transaction, number).await? {
-                check_are_there(&location, table, &adds, epoch)?;
-            }
-            log.commit(&prepared.transaction, number, adds).await?;
-            if is_here {
-                self.logs.insert(table, log);
+            let known = is_here.then(|| self.logs.remove(&table)).flatten();
+            let (location, transaction) = (location.clone(), prepared.transaction.clone());
+            commits.spawn(async move {
+                let log = commit(&location, table, known, &transaction, epoch, adds).await?;
+                Ok::<_, LakeError>((table, log))
+            });
+        }
+        let mut failure = None;
+        while let Some(done) = commits.join_next().await {
+            match done.map_err(LakeError::internal).flatten() {
+                Ok((table, log)) if is_here => drop(self.logs.insert(table, log)),
+                Ok(_) => {}
+                Err(error) => failure = failure.or(Some(error)),
             }
         }
-        Ok(())
+        failure.map_or(Ok(()), Err)
     }
 
     /// Takes the files of an epoch out of the tables to which they were committed. They stay on the disk for those who read earlier versions.
@@ -169,6 +172,27 @@ impl LakeWriter {
         }
         Ok(())
     }
+}
+
+/// Commits the files of an epoch to one table; gives its log, which is read or made where it is not known.
+async fn commit(
+    location: &Location,
+    table: Table,
+    known: Option<TableLog>,
+    transaction: &str,
+    epoch: Epoch,
+    adds: Vec<Add>,
+) -> Result<TableLog, LakeError> {
+    let number = i64::try_from(epoch.0).map_err(LakeError::internal)?;
+    let mut log = match known {
+        Some(log) => log,
+        None => TableLog::open_or_create(location, table).await?,
+    };
+    if !log.is_committed(transaction, number).await? {
+        check_are_there(location, table, &adds, epoch)?;
+    }
+    log.commit(transaction, number, adds).await?;
+    Ok(log)
 }
 
 /// Refuses to commit files that somebody has removed: readers of the table would fail.

@@ -128,7 +128,6 @@ impl Job {
     /// before that: should a source grow, or a new file come, the job goes on from there, and restates what was not final.
     pub(super) fn end(&mut self) -> Result<(), RuntimeError> {
         self.follow_ledger()?;
-        self.epochs.wait()?;
         let state = self.barrier_state()?;
         let mut head = self.head();
         head.handed_on.extend(self.waiting.iter().map(|block| block.key()));
@@ -144,6 +143,8 @@ impl Job {
         head.revision = self.revision;
         head.counters.signals = self.counters.signals;
         head.told.extend(self.telling.take().unwrap_or_default());
+        // what comes at the end was made while the epoch before it was still on its way
+        self.epochs.wait()?;
         self.end_epoch(&head, state)?;
         self.epochs.wait()
     }
