@@ -26,12 +26,22 @@ pub fn set_up() {
         // SAFETY: an option is a number that is written; no other thread is there yet.
         unsafe { mi_option_set(PURGE_DELAY, -1) }
     }
-    #[cfg(target_os = "linux")]
-    if std::env::var_os("MIMALLOC_ALLOW_THP").is_none() {
+}
+
+/// What the loader calls before the program begins: the language's own start has the first memory, and clears some huge pages for it, which took
+/// longer than all else before the first line of a small file.
+#[cfg(target_os = "linux")]
+#[used]
+// SAFETY: the loader calls what lies in this section, once and by this convention; what it calls uses nothing that has to be set up.
+#[unsafe(link_section = ".init_array")]
+static BEFORE_MAIN: extern "C" fn() = refuse_huge_pages;
+
+#[cfg(target_os = "linux")]
+extern "C" fn refuse_huge_pages() {
+    // SAFETY: no other thread is there that may change the environment; the name ends with a zero.
+    if unsafe { libc::getenv(c"MIMALLOC_ALLOW_THP".as_ptr()) }.is_null() {
+        let (yes, none): (libc::c_ulong, libc::c_ulong) = (1, 0);
         // SAFETY: the call changes an attribute of this process, and reads no memory. That it may fail does no harm.
-        unsafe {
-            let (yes, none): (libc::c_ulong, libc::c_ulong) = (1, 0);
-            libc::prctl(libc::PR_SET_THP_DISABLE, yes, none, none, none);
-        }
+        unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, yes, none, none, none) };
     }
 }

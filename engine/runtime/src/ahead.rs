@@ -11,6 +11,7 @@ use backplane_events::EventType;
 
 use crate::experiment::ExperimentState;
 use crate::names::NO_NAME;
+use crate::panes::PaneEntry;
 use crate::pending::Segment;
 use crate::recent::RecentRecord;
 use crate::row::Rows;
@@ -44,11 +45,16 @@ impl Shard {
         }
     }
 
-    /// Touches the rows of a segment's subjects, then what its outcomes fold into.
+    /// Touches the rows of a segment's subjects and the ids of its exposures, then what its outcomes fold into.
     pub(crate) fn touch(&self, context: &ShardContext<'_>, segment: &Segment, located: &[u32]) {
+        let block = &segment.block;
         let mut seen = 0;
-        for slot in located {
+        for (index, slot) in segment.records.iter().zip(located) {
             seen ^= first_time(*slot, &self.subjects, &self.rows);
+            let exposure = block.records.get(*index as usize);
+            let exposure = exposure.filter(|record| record.event_type == EventType::Exposure);
+            let id = exposure.map_or("", |record| block.event_id(record));
+            seen ^= i64::from(id.as_bytes().first().copied().unwrap_or(0));
         }
         black_box(seen);
         let mut seen = 0;
@@ -77,6 +83,18 @@ impl Shard {
         }
         black_box(seen);
     }
+}
+
+/// So many of a longer list are looked after at a time.
+pub(crate) const BATCH: usize = 64;
+
+/// Touches the rows of a window's entries.
+pub(crate) fn touch_entries(entries: &[PaneEntry], rows: &Rows) {
+    let mut seen = 0;
+    for entry in entries {
+        seen ^= rows.get(entry.row).map_or(0, |row| row.first_time);
+    }
+    black_box(seen);
 }
 
 /// Touches the first row of a subject.

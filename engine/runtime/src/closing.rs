@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use backplane_stats::Moments;
 
+use crate::ahead;
 use crate::experiment::{ExperimentState, RowGroups};
 use crate::group::Group;
 use crate::panes::{Pane, PaneEntry};
@@ -217,25 +218,37 @@ impl Shard {
     }
 
     fn add_pane(&mut self, context: &ShardContext<'_>, end: i64, pane: &Pane, scratch: &mut [ExperimentScratch]) {
-        for entry in &pane.entries {
-            if entry.accumulator.is_empty() {
-                continue;
+        for entries in pane.entries.chunks(ahead::BATCH) {
+            ahead::touch_entries(entries, &self.rows);
+            for entry in entries.iter().filter(|entry| !entry.accumulator.is_empty()) {
+                self.add_pane_entry(context, end, pane, entry, scratch);
             }
-            let Some(row) = self.rows.get(entry.row) else {
-                continue;
-            };
-            let Some(variant) = self.standing(context, entry.row, end).analysed else {
-                continue;
-            };
-            let Some(Some(state)) = self.experiments.get_mut(row.kind.experiment as usize) else {
-                continue;
-            };
-            let Some(scratch) = scratch.get_mut(row.kind.experiment as usize) else {
-                continue;
-            };
-            let groups = state.groups_of(variant, row.local);
-            add_entry(state, &row, end, pane, entry, &groups, scratch);
         }
+    }
+
+    fn add_pane_entry(
+        &mut self,
+        context: &ShardContext<'_>,
+        end: i64,
+        pane: &Pane,
+        entry: &PaneEntry,
+        scratch: &mut [ExperimentScratch],
+    ) {
+        let Some(row) = self.rows.get(entry.row) else {
+            return;
+        };
+        let Some(variant) = self.standing(context, entry.row, end).analysed else {
+            return;
+        };
+        let experiment = row.kind.experiment as usize;
+        let Some(Some(state)) = self.experiments.get_mut(experiment) else {
+            return;
+        };
+        let Some(scratch) = scratch.get_mut(experiment) else {
+            return;
+        };
+        let groups = state.groups_of(variant, row.local);
+        add_entry(state, &row, end, pane, entry, &groups, scratch);
     }
 
     /// Turns slots and local ids into metrics and texts, and leaves out what is empty.
@@ -543,6 +556,8 @@ fn any_moments(group: &Group, is_so: impl Fn(&Moments) -> bool) -> bool {
 
 /// A group's statistics while they are built anew: of all rows, and of matured ones.
 struct GroupTotals {
+    /// Whether the sums are sound, and only extremes are looked for.
+    only_extremes: bool,
     metrics: [Vec<Totals>; 2],
     ratios: [Vec<PairTotals>; 2],
 }
@@ -551,6 +566,7 @@ impl GroupTotals {
     /// Empty ones, as many as the group has.
     fn like(group: &Group) -> Self {
         GroupTotals {
+            only_extremes: !any_moments(group, Moments::needs_rebuild),
             metrics: [&group.metrics, &group.matured_metrics].map(|totals| vec![Totals::default(); totals.len()]),
             ratios: [&group.ratios, &group.matured_ratios].map(|totals| vec![PairTotals::default(); totals.len()]),
         }
@@ -577,8 +593,10 @@ impl GroupTotals {
                 .into_iter()
                 .flatten()
             {
-                if let Some(totals) = totals.get_mut(slot) {
-                    totals.replace(column.fold, None, Some(&unit));
+                match totals.get_mut(slot) {
+                    Some(totals) if self.only_extremes => totals.add_extremes(column.fold, &unit),
+                    Some(totals) => totals.replace(column.fold, None, Some(&unit)),
+                    None => {}
                 }
             }
         }
@@ -588,8 +606,10 @@ impl GroupTotals {
             let class = state.definition.class_of(ratio.numerator);
             let [all, matured] = &mut self.ratios;
             for totals in [Some(all), is_matured(class).then_some(matured)].into_iter().flatten() {
-                if let Some(totals) = totals.get_mut(index) {
-                    totals.replace(&PairUnit::default(), &pair);
+                match totals.get_mut(index) {
+                    Some(totals) if self.only_extremes => totals.add_extremes(&pair),
+                    Some(totals) => totals.replace(&PairUnit::default(), &pair),
+                    None => {}
                 }
             }
         }

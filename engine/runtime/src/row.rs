@@ -1,5 +1,7 @@
 //! A subject in an experiment.
 
+use std::hash::{Hash, Hasher};
+
 use backplane_memory::StateColumn;
 use hashbrown::HashMap;
 use zerocopy::little_endian::I64;
@@ -21,7 +23,7 @@ pub struct Row {
 }
 
 /// What many rows have in common.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct RowKind {
     /// The experiment's id.
     pub experiment: u32,
@@ -35,6 +37,15 @@ pub struct RowKind {
     pub epoch: u16,
     /// Whether it was seen in several variants or epochs (then the experiment holds its history).
     pub has_history: bool,
+}
+
+impl Hash for RowKind {
+    /// In few words: it is asked for whenever a row changes.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let two = |high: u32, low: u32| u64::from(high) << 32 | u64::from(low);
+        state.write_u64(two(self.experiment, self.variant) ^ u64::from(self.epoch) << 16);
+        state.write_u64(two(self.group, self.matured) ^ u64::from(self.has_history) << 63);
+    }
 }
 
 impl RowKind {

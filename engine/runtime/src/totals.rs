@@ -118,6 +118,14 @@ impl Totals {
         self.not_binary += not_binary(new) - not_binary(old);
     }
 
+    /// Takes a subject in where nothing but extremes is to be [corrected](Totals::correct).
+    pub fn add_extremes(&mut self, fold: Fold, unit: &Unit) {
+        self.moments.add_extreme(unit.value);
+        if fold == Fold::SumOrAny {
+            self.any.get_or_insert_default().add_extreme(unit.any);
+        }
+    }
+
     /// Adds another part of the same group up.
     pub fn merge(&mut self, other: &Totals) {
         self.moments.merge(&other.moments);
@@ -219,6 +227,13 @@ impl PairTotals {
             (None, None) => {}
         }
         self.outcomes += new.outcomes - old.outcomes;
+    }
+
+    /// As [`Totals::add_extremes`].
+    pub fn add_extremes(&mut self, pair: &PairUnit) {
+        if let Some((x, y)) = pair.values {
+            self.moments.add_extremes(x, y);
+        }
     }
 
     /// Adds another part of the same group up.

@@ -66,6 +66,13 @@ impl CrossMoments {
         self.y.remove(y);
     }
 
+    /// As [`Moments::add_extreme`], of both.
+    #[inline]
+    pub fn add_extremes(&mut self, x: f64, y: f64) {
+        self.x.add_extreme(x);
+        self.y.add_extreme(y);
+    }
+
     /// Changes one pair `(x, y)` that was added before.
     #[inline]
     pub fn replace(&mut self, old: (f64, f64), new: (f64, f64)) {

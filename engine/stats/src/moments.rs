@@ -94,6 +94,14 @@ impl Moments {
         self.max = self.max.max(value);
     }
 
+    /// Takes in one value of a state that serves [`Moments::correct`] where nothing but extremes is to be corrected: sums are not kept.
+    #[inline]
+    pub fn add_extreme(&mut self, value: f64) {
+        self.count += 1;
+        self.min = self.min.min(value);
+        self.max = self.max.max(value);
+    }
+
     /// Takes back one value that was added before; with the last one the state is new again.
     #[inline]
     pub fn remove(&mut self, value: f64) {
