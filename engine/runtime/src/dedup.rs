@@ -11,7 +11,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use backplane_memory::StateTable;
+use backplane_memory::{StateMemory, StateTable};
 use zerocopy::little_endian::U128;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
@@ -173,13 +173,15 @@ impl SeenIds {
     fn open(&mut self, number: i64) -> usize {
         let place = self.spans.partition_point(|span| span.number < number);
         if self.spans.get(place).is_none_or(|span| span.number != number) {
-            self.spans.insert(
-                place,
-                Span {
-                    number,
-                    ..Span::default()
-                },
-            );
+            // it will have about as many as the one before it, and need not grow step by step
+            let before = place.checked_sub(1).and_then(|before| self.spans.get(before));
+            let count = before.map_or(0, |span| span.counting.len());
+            let span = Span {
+                number,
+                counting: StateTable::with_capacity_in(count, StateMemory),
+                losing: StateTable::default(),
+            };
+            self.spans.insert(place, span);
         }
         place
     }

@@ -61,6 +61,9 @@ pub struct ExperimentState {
     pub columns: Vec<Column>,
     #[serde(skip)]
     slots: HashMap<u32, u32>,
+    /// Of the first metrics, nearly always all: (metric, slot).
+    #[serde(skip)]
+    first_slots: SmallVec<[(u32, u32); FEW]>,
     /// By segment, by `local`: the shard's id of the value of the first exposure.
     pub segment_values: Vec<StateColumn<u32>>,
     /// By segment, by `local`: the analysed group; [`NONE`] where the row is left out.
@@ -84,7 +87,7 @@ pub struct ExperimentState {
     pub changed_groups: Vec<u32>,
 }
 
-/// So many variants are found by looking at each.
+/// So many variants, or metrics, are found by looking at each.
 const FEW: usize = 8;
 
 /// The groups of a row: of all subjects, and of a few segments.
@@ -107,6 +110,7 @@ impl ExperimentState {
             rows: 0,
             columns: Vec::new(),
             slots: HashMap::new(),
+            first_slots: SmallVec::new(),
             segment_values: (0..segments).map(|_| StateColumn::default()).collect(),
             segment_groups: (0..segments).map(|_| StateColumn::default()).collect(),
             groups: Vec::new(),
@@ -136,6 +140,8 @@ impl ExperimentState {
             .zip(&self.columns)
             .map(|(slot, column)| (column.metric, slot))
             .collect();
+        let slots = (0u32..).zip(&self.columns).take(FEW);
+        self.first_slots = slots.map(|(slot, column)| (column.metric, slot)).collect();
         self.group_index = (0u32..)
             .zip(&self.groups)
             .map(|(index, group)| (group.key, index))
@@ -149,8 +155,8 @@ impl ExperimentState {
 
     /// The slot of a metric, a new one at its first outcome; `None` for a ratio's own name.
     pub fn slot_of(&mut self, metric: u32, plan: &Plan) -> Option<u32> {
-        if let Some(slot) = self.slots.get(&metric) {
-            return Some(*slot);
+        if let Some(slot) = self.existing_slot(metric) {
+            return Some(slot);
         }
         let (fold, caps) = plan.fold_of(metric)?;
         let slot = u32::try_from(self.columns.len()).ok()?;
@@ -167,12 +173,21 @@ impl ExperimentState {
             ratios: ratios.iter().filter(is_part).map(|(index, _)| *index).collect(),
         });
         self.slots.insert(metric, slot);
+        if self.first_slots.len() < FEW {
+            self.first_slots.push((metric, slot));
+        }
         Some(slot)
     }
 
     /// The slot of a metric that has one.
     #[must_use]
     pub fn existing_slot(&self, metric: u32) -> Option<u32> {
+        if let Some((_, slot)) = self.first_slots.iter().find(|(first, _)| *first == metric) {
+            return Some(*slot);
+        }
+        if self.first_slots.len() < FEW {
+            return None;
+        }
         self.slots.get(&metric).copied()
     }
 
@@ -379,7 +394,7 @@ impl ExperimentState {
             return PairUnit::default();
         };
         let part = |metric: u32| {
-            let slot = self.slots.get(&metric).copied()?;
+            let slot = self.existing_slot(metric)?;
             let column = self.columns.get(slot as usize)?;
             Some((unit_of(slot), absent_value(column.fold, column.caps)))
         };

@@ -3,15 +3,15 @@
 //! A subject counts in a run of consecutive windows (those that begin before its attribution ends and end after its first exposure), so
 //! one entry at the run's beginning and one after its end move the count of every window between, however many there are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 /// A count for each window of a kind.
 #[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct WindowCounter {
     /// The count of the window before `next`, which every later one starts from.
     running: i64,
-    /// By window index: how the count changes there.
-    differences: BTreeMap<i64, i64>,
+    /// (window index, how the count changes there), ascending; mostly few.
+    differences: VecDeque<(i64, i64)>,
 }
 
 impl WindowCounter {
@@ -30,11 +30,8 @@ impl WindowCounter {
 
     /// The count of window `index`; windows must be asked for in ascending order, and earlier ones are final from then on.
     pub fn advance_to(&mut self, index: i64) -> i64 {
-        while let Some(entry) = self.differences.first_entry() {
-            if *entry.key() > index {
-                break;
-            }
-            self.running += entry.remove();
+        while let Some((_, delta)) = self.differences.pop_front_if(|(at, _)| *at <= index) {
+            self.running += delta;
         }
         self.running
     }
@@ -42,20 +39,27 @@ impl WindowCounter {
     /// The count of window `index`, without making anything final.
     #[must_use]
     pub fn peek(&self, index: i64) -> i64 {
-        self.running + self.differences.range(..=index).map(|(_, delta)| delta).sum::<i64>()
+        let until = self.differences.iter().take_while(|(at, _)| *at <= index);
+        self.running + until.map(|(_, delta)| delta).sum::<i64>()
     }
 
     /// Bytes of memory held, about.
     #[must_use]
     pub fn memory(&self) -> usize {
-        size_of::<Self>() + self.differences.len() * 2 * size_of::<i64>()
+        size_of::<Self>() + self.differences.capacity() * size_of::<(i64, i64)>()
     }
 
     fn change(&mut self, index: i64, delta: i64) {
-        let entry = self.differences.entry(index).or_insert(0);
-        *entry += delta;
-        if *entry == 0 {
-            self.differences.remove(&index);
+        match self.differences.binary_search_by_key(&index, |(at, _)| *at) {
+            Err(place) => self.differences.insert(place, (index, delta)),
+            Ok(place) => {
+                if let Some((_, change)) = self.differences.get_mut(place) {
+                    *change += delta;
+                    if *change == 0 {
+                        self.differences.remove(place);
+                    }
+                }
+            }
         }
     }
 }

@@ -1,7 +1,5 @@
 //! A subject in an experiment.
 
-use std::hash::{Hash, Hasher};
-
 use backplane_memory::StateColumn;
 use hashbrown::HashMap;
 use zerocopy::little_endian::I64;
@@ -23,7 +21,7 @@ pub struct Row {
 }
 
 /// What many rows have in common.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct RowKind {
     /// The experiment's id.
     pub experiment: u32,
@@ -37,15 +35,6 @@ pub struct RowKind {
     pub epoch: u16,
     /// Whether it was seen in several variants or epochs (then the experiment holds its history).
     pub has_history: bool,
-}
-
-impl Hash for RowKind {
-    /// In few words: it is asked for whenever a row changes.
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        let two = |high: u32, low: u32| u64::from(high) << 32 | u64::from(low);
-        state.write_u64(two(self.experiment, self.variant) ^ u64::from(self.epoch) << 16);
-        state.write_u64(two(self.group, self.matured) ^ u64::from(self.has_history) << 63);
-    }
 }
 
 impl RowKind {
@@ -75,6 +64,9 @@ pub struct Rows {
     /// Built anew when rows are read back.
     #[serde(skip)]
     numbers: HashMap<RowKind, u32>,
+    /// By kind: the one that a row of it last changed to; most of its rows will do the same.
+    #[serde(skip)]
+    successors: Vec<u32>,
     /// Whether a row had no number any more.
     is_full: bool,
 }
@@ -99,8 +91,8 @@ impl Rows {
             self.is_full = true;
             return None;
         };
-        let packed = self.pack(row);
-        self.rows.push(packed);
+        let kind = self.number_of(row.kind);
+        self.rows.push(packed(row, kind));
         Some(number)
     }
 
@@ -112,9 +104,12 @@ impl Rows {
 
     /// Changes the row of this number.
     pub fn set(&mut self, number: u32, row: &Row) {
-        let packed = self.pack(row);
+        let Some(before) = self.rows.get(number as usize).map(|row| row.kind) else {
+            return;
+        };
+        let kind = self.number_after(before, row.kind);
         if let Some(place) = self.rows.get_mut(number as usize) {
-            *place = packed;
+            *place = packed(row, kind);
         }
     }
 
@@ -155,18 +150,38 @@ impl Rows {
         })
     }
 
-    fn pack(&mut self, row: &Row) -> PackedRow {
-        let kinds = &mut self.kinds;
-        let kind = *self.numbers.entry(row.kind).or_insert_with(|| {
-            kinds.push(row.kind);
-            u32::try_from(kinds.len() - 1).unwrap_or(NONE)
-        });
-        PackedRow {
-            first_time: I64::new(row.first_time),
-            next: row.next,
-            local: row.local,
-            kind,
+    /// The number of the kind that a row of kind `before` changes to.
+    fn number_after(&mut self, before: u32, kind: RowKind) -> u32 {
+        let before = before as usize;
+        let successor = self.successors.get(before).copied().unwrap_or(NONE);
+        if self.kinds.get(successor as usize) == Some(&kind) {
+            return successor;
         }
+        let number = self.number_of(kind);
+        if self.successors.len() <= before {
+            self.successors.resize(self.kinds.len(), NONE);
+        }
+        if let Some(place) = self.successors.get_mut(before) {
+            *place = number;
+        }
+        number
+    }
+
+    fn number_of(&mut self, kind: RowKind) -> u32 {
+        let kinds = &mut self.kinds;
+        *self.numbers.entry(kind).or_insert_with(|| {
+            kinds.push(kind);
+            u32::try_from(kinds.len() - 1).unwrap_or(NONE)
+        })
+    }
+}
+
+fn packed(row: &Row, kind: u32) -> PackedRow {
+    PackedRow {
+        first_time: I64::new(row.first_time),
+        next: row.next,
+        local: row.local,
+        kind,
     }
 }
 
