@@ -9,9 +9,7 @@ use crate::ahead;
 use crate::experiment::{ExperimentState, RowGroups};
 use crate::group::Group;
 use crate::panes::{Pane, PaneEntry};
-use crate::partial::{
-    ClosedWindow, Counts, GroupPartial, MetricPartial, PartialKey, Partials, RatioPartial,
-};
+use crate::partial::{ClosedWindow, Counts, GroupPartial, MetricPartial, PartialKey, Partials, RatioPartial};
 use crate::plan::WindowPlan;
 use crate::risk::WindowCounter;
 use crate::row::Row;
@@ -483,10 +481,7 @@ fn metric_partials<'a>(
     })
 }
 
-fn ratio_partials<'a>(
-    totals: &'a [PairTotals],
-    matured: &'a [PairTotals],
-) -> impl Iterator<Item = RatioPartial> + 'a {
+fn ratio_partials<'a>(totals: &'a [PairTotals], matured: &'a [PairTotals]) -> impl Iterator<Item = RatioPartial> + 'a {
     totals.iter().enumerate().map(|(ratio, totals)| RatioPartial {
         totals: totals.clone(),
         matured_pairs: matured.get(ratio).map_or(0, pairs_of),

@@ -249,9 +249,8 @@ impl SeenIds {
         length: SpanLength,
     ) -> Option<Arrival<'a>> {
         let number = self.spans.get(place)?.number;
-        let has_it = |block: &&SharedBlock| {
-            block.partition == delivery.partition && block.sequence as u32 == delivery.block
-        };
+        let has_it =
+            |block: &&SharedBlock| block.partition == delivery.partition && block.sequence as u32 == delivery.block;
         let block = waiting.iter().find(has_it)?;
         block.by_id_shard.get(shard)?.iter().find_map(|&index| {
             let record = block.records.get(index as usize)?;
@@ -291,7 +290,9 @@ mod tests {
         let mut shards: Vec<SeenIds> = (0..crate::plan::SHARDS).map(|_| SeenIds::default()).collect();
         let length = SpanLength::new(horizon, 10);
         for (index, shard) in shards.iter_mut().enumerate() {
-            blocks.iter().for_each(|block| shard.ingest(block, index, blocks, length));
+            blocks
+                .iter()
+                .for_each(|block| shard.ingest(block, index, blocks, length));
         }
         flags(blocks)
     }
@@ -332,7 +333,9 @@ mod tests {
         let ids = ["e", "f", "g", "h"];
         let mut random = 7_u64;
         let mut next = |below: u64| {
-            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             (random >> 33) % below
         };
         for _ in 0..50 {
@@ -362,7 +365,9 @@ mod tests {
                     let found = flags(&blocks);
                     assert_eq!(*expected.get_or_insert_with(|| found.clone()), found);
                     // one delivery of each id
-                    let records = blocks.iter().flat_map(|block| block.records.iter().zip(0..).map(move |it| (block, it)));
+                    let records = blocks
+                        .iter()
+                        .flat_map(|block| block.records.iter().zip(0..).map(move |it| (block, it)));
                     let mut counting: Vec<u128> = records
                         .filter(|(block, (_, index))| !block.is_dropped(*index))
                         .map(|(_, (record, _))| record.id_hash)
@@ -391,7 +396,11 @@ mod tests {
             seen.forget(slice, length);
             count += block.by_id_shard[shard].len();
         }
-        assert!(seen.spans.len() <= 3 && seen.len() < count / 5, "{} of {count}", seen.len());
+        assert!(
+            seen.spans.len() <= 3 && seen.len() < count / 5,
+            "{} of {count}",
+            seen.len()
+        );
         let bytes = postcard::to_stdvec(&seen).unwrap();
         let mut read: SeenIds = postcard::from_bytes(&bytes).unwrap();
         assert_eq!((read.len(), read.spans.len()), (seen.len(), seen.spans.len()));

@@ -493,7 +493,9 @@ fn ingest(
     let ids = || {
         let seen = seen.par_iter_mut().with_max_len(1).enumerate();
         seen.for_each(|(shard, seen)| {
-            blocks.iter().for_each(|block| seen.ingest(block, shard, waiting, length));
+            blocks
+                .iter()
+                .for_each(|block| seen.ingest(block, shard, waiting, length));
         });
     };
     let subjects = || {

@@ -471,7 +471,12 @@ impl ExperimentLedger {
             .min()
             .filter(|_| planned().count() > 1);
         let assigned = |of: fn(&AssignedCounts) -> i64| -> Vec<i64> {
-            let of_variant = |id: u32| self.assigned.iter().flatten().filter(move |(variant, _)| *variant == id);
+            let of_variant = |id: u32| {
+                self.assigned
+                    .iter()
+                    .flatten()
+                    .filter(move |(variant, _)| *variant == id)
+            };
             let sum = |id: u32| of_variant(id).map(|(_, counts)| of(counts)).sum();
             self.variants.iter().map(|variant| variant.id.map_or(0, sum)).collect()
         };

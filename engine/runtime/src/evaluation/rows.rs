@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanBuilder, Float64Array, Float64Builder, Int64Array, Int64Builder, ListBuilder, RecordBatch,
-    StringBuilder, TimestampMicrosecondBuilder,
+    ArrayBuilder, ArrayRef, ArrowPrimitiveType, BooleanBuilder, Float64Array, Float64Builder, Int64Array, Int64Builder,
+    ListBuilder, PrimitiveBuilder, RecordBatch, StringBuilder, TimestampMicrosecondBuilder,
 };
 use backplane_queries::evaluation::EvaluationTable;
 
@@ -152,13 +152,76 @@ pub struct LookRow<'a> {
     pub decision: Option<&'a str>,
 }
 
+/// Without room: the builders' own default has room for a thousand rows in each column, and there is one of each for every experiment.
+trait Empty {
+    fn empty() -> Self;
+}
+
+impl<T> Empty for Vec<T> {
+    fn empty() -> Self {
+        Vec::new()
+    }
+}
+
+impl<T: ArrowPrimitiveType> Empty for PrimitiveBuilder<T> {
+    fn empty() -> Self {
+        PrimitiveBuilder::with_capacity(0)
+    }
+}
+
+impl Empty for StringBuilder {
+    fn empty() -> Self {
+        StringBuilder::with_capacity(0, 0)
+    }
+}
+
+impl Empty for BooleanBuilder {
+    fn empty() -> Self {
+        BooleanBuilder::with_capacity(0)
+    }
+}
+
+impl<T: ArrayBuilder + Empty> Empty for ListBuilder<T> {
+    fn empty() -> Self {
+        ListBuilder::with_capacity(T::empty(), 0)
+    }
+}
+
+impl<T: Empty, const N: usize> Empty for [T; N] {
+    fn empty() -> Self {
+        std::array::from_fn(|_| T::empty())
+    }
+}
+
+impl Empty for Head {
+    fn empty() -> Self {
+        Head::default()
+    }
+}
+
+macro_rules! starts_empty {
+    ($rows:ident { $($field:ident),* }) => {
+        impl Default for $rows {
+            fn default() -> Self {
+                $rows { $($field: Empty::empty()),* }
+            }
+        }
+    };
+}
+
 /// The columns that all tables begin with, and what each row is about.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Head {
     rows: Vec<(i64, About)>,
     watermark: TimestampMicrosecondBuilder,
     experiment: StringBuilder,
 }
+
+starts_empty!(Head {
+    rows,
+    watermark,
+    experiment
+});
 
 impl Head {
     fn push(&mut self, at: i64, experiment: &str, about: About) {
@@ -177,7 +240,7 @@ impl Head {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct AssignmentRows {
     head: Head,
     segment: StringBuilder,
@@ -192,7 +255,21 @@ struct AssignmentRows {
     subjects: Int64Builder,
 }
 
-#[derive(Debug, Default)]
+starts_empty!(AssignmentRows {
+    head,
+    segment,
+    segment_value,
+    assumed,
+    segment_values,
+    variants,
+    counts,
+    weights,
+    observed,
+    expected,
+    subjects
+});
+
+#[derive(Debug)]
 struct ExperimentRows {
     head: Head,
     variants: ListBuilder<StringBuilder>,
@@ -206,7 +283,20 @@ struct ExperimentRows {
     exposures: [Int64Builder; 2],
 }
 
-#[derive(Debug, Default)]
+starts_empty!(ExperimentRows {
+    head,
+    variants,
+    counts,
+    planned_subjects,
+    assigned,
+    missing,
+    more_counts,
+    is_running,
+    is_awaited,
+    exposures
+});
+
+#[derive(Debug)]
 struct VariantRows {
     head: Head,
     variant: StringBuilder,
@@ -217,7 +307,17 @@ struct VariantRows {
     subjects: Int64Builder,
 }
 
-#[derive(Debug, Default)]
+starts_empty!(VariantRows {
+    head,
+    variant,
+    is_declared,
+    share,
+    counts,
+    last_stray,
+    subjects
+});
+
+#[derive(Debug)]
 struct EffectRows {
     head: Head,
     texts: [StringBuilder; 2],
@@ -231,7 +331,20 @@ struct EffectRows {
     planned_n: Float64Builder,
 }
 
-#[derive(Debug, Default)]
+starts_empty!(EffectRows {
+    head,
+    texts,
+    subjects,
+    n,
+    means,
+    m2,
+    design,
+    reals,
+    minimum_effect,
+    planned_n
+});
+
+#[derive(Debug)]
 struct LookRows {
     head: Head,
     texts: [StringBuilder; 3],
@@ -244,6 +357,19 @@ struct LookRows {
     counts: [Int64Builder; 2],
     decision: StringBuilder,
 }
+
+starts_empty!(LookRows {
+    head,
+    texts,
+    alpha,
+    planned_n,
+    has_plan,
+    is_new,
+    n,
+    evidence,
+    counts,
+    decision
+});
 
 /// Rows of all tables.
 #[derive(Debug, Default)]

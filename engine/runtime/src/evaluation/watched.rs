@@ -61,8 +61,7 @@ impl Watched {
 
     /// Puts in order what was handed over: evaluations one after the other, in each the shards.
     pub fn put_in_order(&mut self) {
-        self.changed
-            .sort_unstable_by_key(|changed| std::cmp::Reverse(*changed));
+        self.changed.sort_unstable_by_key(|changed| std::cmp::Reverse(*changed));
     }
 
     /// Has an evaluation happen, whether or not anything changes.
