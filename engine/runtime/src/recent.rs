@@ -122,7 +122,7 @@ struct Chunk {
 }
 
 impl Chunk {
-    fn new() -> Self {
+    fn with_room() -> Self {
         let mut chunk = Chunk::default();
         chunk.records.reserve_exact(CHUNK);
         chunk
@@ -175,7 +175,7 @@ impl RecentLog {
     pub fn push(&mut self, slice: i64, record: NewRecord<'_>, latest: Latest) -> u64 {
         let previous = self.reference(latest);
         if self.end.is_multiple_of(CHUNK as u64) {
-            let chunk = self.spare.take().unwrap_or_else(Chunk::new);
+            let chunk = self.spare.take().unwrap_or_else(Chunk::with_room);
             self.chunks.push_back(chunk);
         }
         if let Some(chunk) = self.chunks.back_mut() {
