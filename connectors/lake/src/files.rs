@@ -140,9 +140,16 @@ impl Files {
             let location = self.location.clone();
             closing.spawn(async move { Ok::<_, LakeError>((table, file.finish(&location, table, day).await?)) });
         }
+        // where one fails the others are waited for: what they write can be removed then
+        let mut failure = None;
         while let Some(closed) = closing.join_next().await {
-            let (table, add) = closed.map_err(LakeError::internal).flatten()?;
-            self.closed.entry(table).or_default().push(add);
+            match closed.map_err(LakeError::internal).flatten() {
+                Ok((table, add)) => self.closed.entry(table).or_default().push(add),
+                Err(error) => failure = failure.or(Some(error)),
+            }
+        }
+        if let Some(failure) = failure {
+            return Err(failure);
         }
         let mut closed = std::mem::take(&mut self.closed);
         closed
