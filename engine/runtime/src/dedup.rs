@@ -2,16 +2,17 @@
 //!
 //! Within a partition the first delivery in record order counts. Between partitions the one of the earlier slice does, then the one of the lower
 //! partition: that depends on the input alone, not on the order in which partitions are read. So a delivery is judged when it comes in, with one
-//! table for those that wait and those that are settled; where it comes before one of another partition, that one must still wait, and loses
+//! table for those that wait and those that are settled; where it is before one of another partition, that one must still wait, and loses
 //! what it had won.
 //!
-//! Ids are kept as 128-bit hashes. Slices are divided into spans that are at least as long as two deliveries can be apart; those of two spans
-//! side by side are compared, and a whole span is forgotten at once.
+//! Ids are kept as 128-bit hashes. Slices are divided into spans that are at least as long as two deliveries can be apart; those in spans side
+//! by side are compared, and a whole span is forgotten at once.
 
 use std::collections::VecDeque;
 use std::ops::Range;
 
 use backplane_memory::{StateMemory, StateTable};
+use smallvec::SmallVec;
 use zerocopy::little_endian::U128;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
@@ -32,12 +33,12 @@ struct Span {
     /// Those that count.
     #[serde(with = "crate::state::table")]
     counting: StateTable<Delivery>,
-    /// The first ones of partitions that do not, since another partition's does: what these bring again cannot count either.
+    /// Those that do not, since another partition's is before them.
     #[serde(with = "crate::state::table")]
     losing: StateTable<Delivery>,
 }
 
-/// A delivery: 24 bytes.
+/// The first delivery of an id by a partition: 28 bytes.
 #[derive(Debug, Clone, Copy, IntoBytes, FromBytes, Immutable)]
 #[repr(C)]
 struct Delivery {
@@ -45,6 +46,8 @@ struct Delivery {
     partition: u32,
     /// The low half of its block's number.
     block: u32,
+    /// Its record there.
+    index: u32,
 }
 
 impl Hashed for Delivery {
@@ -94,10 +97,11 @@ impl Arrival<'_> {
             id: U128::new(self.record.id_hash),
             partition: self.block.partition,
             block: self.block.sequence as u32,
+            index: self.index,
         }
     }
 
-    /// Of two partitions' deliveries the one with the lesser rank counts.
+    /// Of the first deliveries of several partitions the one with the least rank counts.
     fn rank(&self) -> (i64, u32) {
         (self.record.slice, self.block.partition)
     }
@@ -124,22 +128,46 @@ impl SeenIds {
                 own = self.open(number);
                 near = self.near(number);
             }
-            match self.find(record.id_hash, near.clone()) {
-                None => self.count(own, Arrival { block, index, record }.delivery()),
-                Some((_, delivery)) if delivery.partition == block.partition => block.drop_record(index),
-                Some((place, first)) => {
-                    let arrival = Arrival { block, index, record };
-                    if self.has_lost(&arrival, near.clone()) {
-                        block.drop_record(index);
-                        continue;
-                    }
-                    let waits = self.arrival_of(&first, place, shard, waiting, length);
-                    match waits.filter(|first| arrival.rank() < first.rank()) {
-                        Some(first) => self.take_over(place, own, &arrival, &first),
-                        None => self.lose(own, &arrival),
-                    }
-                }
+            let arrival = Arrival { block, index, record };
+            if self.spans.range(near.clone()).all(|span| span.is_new(record.id_hash)) {
+                self.count(own, arrival.delivery());
+            } else {
+                self.judge(&arrival, own, near.clone(), waiting);
             }
+        }
+    }
+
+    /// Judges a delivery of an id that is known. A partition's first one counts where no other partition's first one in the spans beside it has a
+    /// lesser rank, whether that counts or not: so it does not matter which of them came first.
+    fn judge(&mut self, arrival: &Arrival<'_>, own: usize, near: Range<usize>, waiting: &[SharedBlock]) {
+        let id = arrival.record.id_hash;
+        let known = near.clone().zip(self.spans.range(near));
+        let known: SmallVec<[(usize, bool, Delivery); 4]> = known
+            .flat_map(|(place, span)| {
+                span.deliveries_of(id)
+                    .map(move |(counts, delivery)| (place, counts, delivery))
+            })
+            .collect();
+        if known
+            .iter()
+            .any(|(_, _, first)| first.partition == arrival.block.partition)
+        {
+            arrival.block.drop_record(arrival.index);
+            return;
+        }
+        let mut is_least = true;
+        for (place, counts, other) in known {
+            match other.waiting_in(waiting).filter(|other| arrival.rank() < other.rank()) {
+                Some(other) if counts => self.unseat(place, &other),
+                Some(_) => {}
+                // what is settled is before all that comes
+                None => is_least = false,
+            }
+        }
+        if is_least {
+            self.count(own, arrival.delivery());
+        } else {
+            self.lose(own, arrival);
         }
     }
 
@@ -158,24 +186,26 @@ impl SeenIds {
     /// How many ids are remembered.
     #[cfg(test)]
     pub fn len(&self) -> usize {
-        self.spans.iter().map(|span| span.counting.len()).sum()
+        let lengths = |span: &Span| span.counting.len() + span.losing.len();
+        self.spans.iter().map(lengths).sum()
     }
 
     /// Bytes of memory held.
     #[must_use]
     pub fn memory(&self) -> usize {
+        let tables = self.spans.iter().flat_map(|span| [&span.counting, &span.losing]);
         // a place and a byte of its own for each, of which seven in eight are given away
-        let places: usize = self.spans.iter().map(|span| span.counting.capacity() * 8 / 7).sum();
-        places * (size_of::<Delivery>() + 1)
+        tables.map(|table| table.capacity() * 8 / 7).sum::<usize>() * (size_of::<Delivery>() + 1)
     }
 
     /// The place of a span, which is there from now on.
     fn open(&mut self, number: i64) -> usize {
         let place = self.spans.partition_point(|span| span.number < number);
         if self.spans.get(place).is_none_or(|span| span.number != number) {
-            // it will have about as many as the one before it, and need not grow step by step
+            // it will have about as many as the one beside it, and need not grow step by step
             let before = place.checked_sub(1).and_then(|before| self.spans.get(before));
-            let count = before.map_or(0, |span| span.counting.len());
+            let beside = before.filter(|before| before.number == number - 1);
+            let count = beside.map_or(0, |span| span.counting.len());
             let span = Span {
                 number,
                 counting: StateTable::with_capacity_in(count, StateMemory),
@@ -193,29 +223,11 @@ impl SeenIds {
         first..end
     }
 
-    /// The delivery of an id that counts, and the place of its span.
-    #[inline]
-    fn find(&self, id: u128, near: Range<usize>) -> Option<(usize, Delivery)> {
-        near.rev().find_map(|place| {
-            let counting = &self.spans.get(place)?.counting;
-            let found = counting.find(word(id), |delivery| delivery.id.get() == id)?;
-            Some((place, *found))
-        })
-    }
-
     #[inline]
     fn count(&mut self, place: usize, delivery: Delivery) {
         if let Some(span) = self.spans.get_mut(place) {
             span.counting.insert_unique(delivery.word(), delivery, Delivery::word);
         }
-    }
-
-    /// Whether a partition has brought an id before, and it did not count.
-    fn has_lost(&self, arrival: &Arrival<'_>, near: Range<usize>) -> bool {
-        let Delivery { id, partition, .. } = arrival.delivery();
-        let is_same = |lost: &Delivery| lost.id == id && lost.partition == partition;
-        let mut spans = self.spans.range(near);
-        spans.any(|span| span.losing.find(word(id.get()), is_same).is_some())
     }
 
     /// A partition's first delivery of an id does not count.
@@ -227,37 +239,48 @@ impl SeenIds {
         }
     }
 
-    /// A delivery counts in the place of another partition's that has come before it.
-    fn take_over(&mut self, place: usize, own: usize, arrival: &Arrival<'_>, first: &Arrival<'_>) {
-        let id = first.record.id_hash;
+    /// A delivery that counted does so no more.
+    fn unseat(&mut self, place: usize, delivery: &Arrival<'_>) {
+        let id = delivery.record.id_hash;
         if let Some(span) = self.spans.get_mut(place)
-            && let Ok(entry) = span.counting.find_entry(word(id), |delivery| delivery.id.get() == id)
+            && let Ok(entry) = span.counting.find_entry(word(id), |counting| counting.id.get() == id)
         {
             entry.remove();
         }
-        self.lose(place, first);
-        self.count(own, arrival.delivery());
+        self.lose(place, delivery);
+    }
+}
+
+impl Span {
+    /// Whether it has no delivery of an id.
+    #[inline]
+    fn is_new(&self, id: u128) -> bool {
+        let is_it = |delivery: &Delivery| delivery.id.get() == id;
+        self.counting.find(word(id), is_it).is_none()
+            && (self.losing.is_empty() || self.losing.find(word(id), is_it).is_none())
     }
 
-    /// The record of a delivery, if its block waits.
-    fn arrival_of<'a>(
-        &self,
-        delivery: &Delivery,
-        place: usize,
-        shard: usize,
-        waiting: &'a [SharedBlock],
-        length: SpanLength,
-    ) -> Option<Arrival<'a>> {
-        let number = self.spans.get(place)?.number;
-        let has_it =
-            |block: &&SharedBlock| block.partition == delivery.partition && block.sequence as u32 == delivery.block;
+    /// Deliveries of an id, each with whether it counts.
+    fn deliveries_of(&self, id: u128) -> impl Iterator<Item = (bool, Delivery)> {
+        let counting = self.counting.iter_hash(word(id)).map(|delivery| (true, *delivery));
+        let losing = self.losing.iter_hash(word(id)).map(|delivery| (false, *delivery));
+        counting
+            .chain(losing)
+            .filter(move |(_, delivery)| delivery.id.get() == id)
+    }
+}
+
+impl Delivery {
+    /// Its record, if its block waits.
+    fn waiting_in<'a>(&self, waiting: &'a [SharedBlock]) -> Option<Arrival<'a>> {
+        let has_it = |block: &&SharedBlock| block.partition == self.partition && block.sequence as u32 == self.block;
         let block = waiting.iter().find(has_it)?;
-        block.by_id_shard.get(shard)?.iter().find_map(|&index| {
-            let record = block.records.get(index as usize)?;
-            let is_it = record.id_hash == delivery.id.get()
-                && record.slice != NO_SLICE
-                && length.contains(number, record.slice);
-            is_it.then_some(Arrival { block, index, record })
+        let record = block.records.get(self.index as usize)?;
+        // of another block that has the same low half it is not
+        (record.id_hash == self.id.get()).then_some(Arrival {
+            block,
+            index: self.index,
+            record,
         })
     }
 }
@@ -344,7 +367,7 @@ mod tests {
                 let mut blocks = Vec::new();
                 for sequence in 0..3 {
                     let records: Vec<(&str, i64)> = (0..3)
-                        .map(|_| (ids[next(4) as usize], 1_000 + 10 * next(12) as i64))
+                        .map(|_| (ids[next(4) as usize], 1_000 + 10 * next(90) as i64))
                         .collect();
                     blocks.push((partition, sequence, records));
                 }
@@ -364,18 +387,29 @@ mod tests {
                     blocks.sort_by_key(|block| block.key());
                     let found = flags(&blocks);
                     assert_eq!(*expected.get_or_insert_with(|| found.clone()), found);
-                    // one delivery of each id
-                    let records = blocks
-                        .iter()
-                        .flat_map(|block| block.records.iter().zip(0..).map(move |it| (block, it)));
-                    let mut counting: Vec<u128> = records
-                        .filter(|(block, (_, index))| !block.is_dropped(*index))
-                        .map(|(_, (record, _))| record.id_hash)
-                        .collect();
-                    let count = counting.len();
+                    // none beside another of the same id, and some of each
+                    let length = SpanLength::new(200, 10);
+                    let mut counting: Vec<(u128, i64)> = Vec::new();
+                    for block in &blocks {
+                        let counts = block
+                            .records
+                            .iter()
+                            .zip(0..)
+                            .filter(|(_, index)| !block.is_dropped(*index));
+                        counting.extend(counts.map(|(record, _)| (record.id_hash, length.number_of(record.slice))));
+                    }
                     counting.sort_unstable();
-                    counting.dedup();
-                    assert_eq!(counting.len(), count);
+                    let is_apart = |pair: &[(u128, i64)]| pair[0].0 != pair[1].0 || pair[1].1 - pair[0].1 > 1;
+                    assert!(counting.windows(2).all(is_apart), "{counting:?}");
+                    let mut all: Vec<u128> = blocks
+                        .iter()
+                        .flat_map(|block| &block.records)
+                        .map(|record| record.id_hash)
+                        .collect();
+                    all.sort_unstable();
+                    all.dedup();
+                    counting.dedup_by_key(|(id, _)| *id);
+                    assert_eq!(counting.len(), all.len());
                 }
             }
         }

@@ -313,7 +313,7 @@ impl RecentLog {
     #[must_use]
     pub fn memory(&self) -> usize {
         let of_chunk = |chunk: &Chunk| chunk.records.capacity() * size_of::<RecentRecord>() + chunk.ids.capacity();
-        self.chunks.iter().map(of_chunk).sum()
+        self.chunks.iter().chain(&self.spare).map(of_chunk).sum()
     }
 
     /// The record of a reference; none for 0, and for a record that is forgotten.

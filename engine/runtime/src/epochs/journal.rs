@@ -115,8 +115,9 @@ impl Journal {
         if self.failure.is_some() {
             return;
         }
-        let saved: Result<Vec<SavedBlock>, RuntimeError> =
-            blocks.iter().map(|block| SavedBlock::of(block, self.extent)).collect();
+        // the job may be some rounds further, and what those have judged is not of this one
+        let unjudged = |block: &SharedBlock| Ok(SavedBlock::of(block, self.extent)?.unjudged());
+        let saved: Result<Vec<SavedBlock>, RuntimeError> = blocks.iter().map(unjudged).collect();
         let noted = saved.and_then(|blocks| self.write(&JournalEntry::Round(blocks, watermark)));
         self.failure = noted.err();
     }

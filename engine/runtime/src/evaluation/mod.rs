@@ -124,8 +124,8 @@ impl Evaluations {
         *self.too_late.entry((experiment, at)).or_default() += 1;
     }
 
-    /// Takes in what the shards saw, shard by shard and up to `until`, and lets the evaluations up to there happen. Gives the signals of those that were
-    /// judged already, because enough of them had come together.
+    /// Takes in what the shards saw, shard by shard and up to `until`, and lets the evaluations up to there happen. Gives the signals of
+    /// those that were judged already, because enough of them had come together.
     ///
     /// # Errors
     /// [`RuntimeError::Internal`] where a query of our own fails.
@@ -178,6 +178,10 @@ impl Evaluations {
                 found.extend(self.judge(context)?);
             }
         }
+        debug_assert!(
+            self.watched.values().all(Watched::has_taken_all),
+            "a shard has handed over what lies beyond"
+        );
         self.settled = self.settled.max(until);
         self.looks.release(context, self.settled, &mut self.look_rows);
         Ok(found)

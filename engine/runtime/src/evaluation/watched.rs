@@ -64,6 +64,12 @@ impl Watched {
         self.changed.sort_unstable_by_key(|changed| std::cmp::Reverse(*changed));
     }
 
+    /// Whether nothing is left of what was handed over.
+    #[must_use]
+    pub fn has_taken_all(&self) -> bool {
+        self.changed.is_empty()
+    }
+
     /// Has an evaluation happen, whether or not anything changes.
     pub fn make_due(&mut self, at: i64) {
         self.due.insert(at);

@@ -11,7 +11,7 @@ use backplane_events::{EventType, Identity};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::bytes;
-use crate::block::{Block, EventColumns, LateRecord, RecordMeta, SharedBlock};
+use crate::block::{Block, EventColumns, LateRecord, NO_SLICE, RecordMeta, SharedBlock};
 use crate::error::RuntimeError;
 
 /// The ids of events: the shards of ids need their hashes alone, which a [`RecordMeta`] has; those of subjects ask which of two comes first.
@@ -268,6 +268,17 @@ impl SavedBlock {
             columns,
             hashes,
         }
+    }
+
+    /// Without second deliveries, of which only those that were known by chance would be: whoever takes the block in again judges them again.
+    #[must_use]
+    pub fn unjudged(mut self) -> Self {
+        let records = &self.records;
+        self.dropped.retain(|index| {
+            let record = records.get(*index as usize);
+            record.is_some_and(|record| record.slice == NO_SLICE)
+        });
+        self
     }
 
     /// The block again.

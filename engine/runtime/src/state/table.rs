@@ -30,7 +30,7 @@ pub(crate) fn serialize<S: Serializer, T: Hashed>(table: &StateTable<T>, seriali
 pub(crate) fn deserialize<'de, D: Deserializer<'de>, T: Hashed>(deserializer: D) -> Result<StateTable<T>, D::Error> {
     let mut elements = StateVec::<T>::default();
     pieces::deserialize_elements(deserializer, |element| elements.push(element))?;
-    // in the order of a table, a smaller one that grows would take them in ever longer runs
+    // how many there are is known at the end alone; and in the order of a table, a smaller one that grows would take them in ever longer runs
     let mut table = StateTable::with_capacity_in(elements.len(), StateMemory);
     for element in &elements {
         table.insert_unique(element.word(), *element, Hashed::word);
