@@ -32,7 +32,6 @@ from whole_job import command, stream
 PARTS = {
     "decoding": "backplane_events::decode::Decoder::decode",
     "ids, taking in": "backplane_runtime::dedup::SeenIds::ingest",
-    "ids, settling": "backplane_runtime::dedup::SeenIds::settle",
     "shards, taking in": "backplane_runtime::pending::Pending::ingest",
     "shards, settling": "backplane_runtime::shard::Shard::settle",
     "evaluations": "backplane_runtime::evaluation::Evaluations::advance",

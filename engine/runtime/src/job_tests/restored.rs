@@ -50,7 +50,11 @@ fn stream(generator: GeneratorConfig, partitions: u16) -> (Config, Partitions) {
 fn delivered_twice(partitions: &mut Partitions) {
     let lines: Vec<Vec<Vec<u8>>> = partitions
         .iter()
-        .map(|(_, text)| text.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect())
+        .map(|(_, text)| {
+            text.split_inclusive(|byte| *byte == b'\n')
+                .map(<[u8]>::to_vec)
+                .collect()
+        })
         .collect();
     for (index, (_, text)) in partitions.iter_mut().enumerate() {
         let (own, before) = (&lines[index], &lines[(index + lines.len() - 1) % lines.len()]);
