@@ -130,11 +130,16 @@ pub struct LateRecord {
     pub watermark: i64,
 }
 
-/// Which shard a hash belongs to.
+/// Which shard a hash belongs to; the tables within it go by [`word_of`].
 #[must_use]
 pub fn shard_of(hash: u128) -> usize {
-    // the tables within a shard have the high word
     (hash >> 32) as usize % SHARDS
+}
+
+/// The half of a hash that the tables of a shard go by: the one that has not chosen the shard.
+#[must_use]
+pub fn word_of(hash: u128) -> u64 {
+    (hash >> 64) as u64
 }
 
 impl Block {

@@ -8,6 +8,7 @@ use backplane_stats::Moments;
 use crate::ahead;
 use crate::experiment::{ExperimentState, RowGroups};
 use crate::group::Group;
+use crate::names::Names;
 use crate::panes::{Pane, PaneEntry};
 use crate::partial::{ClosedWindow, Counts, GroupPartial, MetricPartial, PartialKey, Partials, RatioPartial};
 use crate::plan::WindowPlan;
@@ -266,25 +267,11 @@ impl Shard {
                     && partial.at_risk.iter().all(|count| *count == 0)
                     && partial.metrics.is_empty();
                 if !is_empty {
-                    partials.insert(self.key_of(experiment, group), partial);
+                    partials.insert(key_of(&self.segment_values, experiment, group), partial);
                 }
             }
         }
         partials
-    }
-
-    pub(crate) fn key_of(&self, experiment: u32, group: &Group) -> PartialKey {
-        let segment = group.key.segment.map(|(index, value)| {
-            (
-                index,
-                (value != NONE).then(|| Arc::from(self.segment_values.name(value))),
-            )
-        });
-        PartialKey {
-            experiment,
-            variant: group.key.variant,
-            segment,
-        }
     }
 
     /// The cumulative statistics, and those over matured subjects.
@@ -295,7 +282,7 @@ impl Shard {
         for (experiment, state) in (0u32..).zip(&self.experiments) {
             let Some(state) = state else { continue };
             for group in &state.groups {
-                let key = self.key_of(experiment, group);
+                let key = key_of(&self.segment_values, experiment, group);
                 if group.subjects != 0 || group.crossovers != 0 || group.first_exposures.iter().any(|count| *count != 0)
                 {
                     all.insert(key.clone(), cumulative_group(state, group));
@@ -306,6 +293,19 @@ impl Shard {
             }
         }
         (all, matured)
+    }
+}
+
+/// What a group is called outside its shard; `segment_values` are the shard's.
+pub(crate) fn key_of(segment_values: &Names, experiment: u32, group: &Group) -> PartialKey {
+    let segment = group.key.segment.map(|(index, value)| {
+        let is_there = value != NONE;
+        (index, is_there.then(|| Arc::from(segment_values.name(value))))
+    });
+    PartialKey {
+        experiment,
+        variant: group.key.variant,
+        segment,
     }
 }
 

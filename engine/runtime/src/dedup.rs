@@ -16,7 +16,7 @@ use smallvec::SmallVec;
 use zerocopy::little_endian::U128;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-use crate::block::{Block, NO_SLICE, RecordMeta, SharedBlock};
+use crate::block::{Block, NO_SLICE, RecordMeta, SharedBlock, word_of};
 use crate::state::table::Hashed;
 
 /// The ids of one shard of event ids.
@@ -52,13 +52,8 @@ struct Delivery {
 
 impl Hashed for Delivery {
     fn word(&self) -> u64 {
-        word(self.id.get())
+        word_of(self.id.get())
     }
-}
-
-/// The half of a hash that tables go by; a shard has been chosen by the other one.
-fn word(id: u128) -> u64 {
-    (id >> 64) as u64
 }
 
 /// How far apart the slices of two deliveries of an id may be, at most.
@@ -243,7 +238,9 @@ impl SeenIds {
     fn unseat(&mut self, place: usize, delivery: &Arrival<'_>) {
         let id = delivery.record.id_hash;
         if let Some(span) = self.spans.get_mut(place)
-            && let Ok(entry) = span.counting.find_entry(word(id), |counting| counting.id.get() == id)
+            && let Ok(entry) = span
+                .counting
+                .find_entry(word_of(id), |counting| counting.id.get() == id)
         {
             entry.remove();
         }
@@ -256,14 +253,14 @@ impl Span {
     #[inline]
     fn is_new(&self, id: u128) -> bool {
         let is_it = |delivery: &Delivery| delivery.id.get() == id;
-        self.counting.find(word(id), is_it).is_none()
-            && (self.losing.is_empty() || self.losing.find(word(id), is_it).is_none())
+        self.counting.find(word_of(id), is_it).is_none()
+            && (self.losing.is_empty() || self.losing.find(word_of(id), is_it).is_none())
     }
 
     /// Deliveries of an id, each with whether it counts.
     fn deliveries_of(&self, id: u128) -> impl Iterator<Item = (bool, Delivery)> {
-        let counting = self.counting.iter_hash(word(id)).map(|delivery| (true, *delivery));
-        let losing = self.losing.iter_hash(word(id)).map(|delivery| (false, *delivery));
+        let counting = self.counting.iter_hash(word_of(id)).map(|delivery| (true, *delivery));
+        let losing = self.losing.iter_hash(word_of(id)).map(|delivery| (false, *delivery));
         counting
             .chain(losing)
             .filter(move |(_, delivery)| delivery.id.get() == id)

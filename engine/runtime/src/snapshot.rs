@@ -4,11 +4,10 @@ use std::ops::Range;
 
 use smallvec::SmallVec;
 
-use crate::closing::{matured_metrics, matured_ratios};
+use crate::closing::{key_of, matured_metrics, matured_ratios};
 use crate::experiment::ExperimentState;
 use crate::partial::{Counts, MetricPartial, PartialKey, RatioPartial};
 use crate::shard::Shard;
-use crate::subjects::NONE;
 
 /// What one shard has to say at the multiples of `evaluateEvery` that it has come past. There are many of them, so all that is said lies
 /// together.
@@ -211,48 +210,37 @@ impl Shard {
     /// Adds what changed since the last evaluation.
     pub(crate) fn take_changes(&mut self, at: i64, changes: &mut ShardChanges) {
         self.rebuild_spoilt_groups();
-        for index in 0..self.experiments.len() {
-            let Some(Some(state)) = self.experiments.get_mut(index) else {
-                continue;
-            };
+        let Shard {
+            experiments,
+            segment_values,
+            ..
+        } = self;
+        for (experiment, state) in (0u32..).zip(experiments.iter_mut()) {
+            let Some(state) = state else { continue };
             if !std::mem::take(&mut state.has_changed) {
                 continue;
             }
-            let mut changed = std::mem::take(&mut state.changed_groups);
-            changed.sort_unstable();
-            let experiment = u32::try_from(index).unwrap_or(NONE);
             let assigned = state.assigned.iter().map(|(variant, counts)| (*variant, *counts));
             changes.push(at, experiment, state.tally, assigned.collect());
-            for place in &changed {
-                self.take_group(experiment, *place, changes);
+            let mut changed = std::mem::take(&mut state.changed_groups);
+            changed.sort_unstable();
+            for place in changed.drain(..) {
+                let group = state.groups.get_mut(place as usize);
+                let Some(moved) = group.map(|group| std::mem::take(&mut group.moved)) else {
+                    continue;
+                };
+                if let Some(group) = state.groups.get(place as usize) {
+                    let key = key_of(segment_values, experiment, group);
+                    let first_exposures = Counts::from_slice(&group.first_exposures);
+                    changes.push_group(key, first_exposures, group.subjects, group.crossovers);
+                    if moved == Moved::Matured && group.key.segment.is_none() {
+                        let subjects = Counts::from_slice(&group.matured_subjects);
+                        changes.push_matured(subjects, matured_metrics(state, group), matured_ratios(group));
+                    }
+                }
             }
-            changed.clear();
-            if let Some(Some(state)) = self.experiments.get_mut(index) {
-                state.changed_groups = changed;
-            }
-        }
-    }
-
-    /// Adds a group that changed, which counts as unchanged from now on.
-    fn take_group(&mut self, experiment: u32, place: u32, changes: &mut ShardChanges) {
-        let (experiment, place) = (experiment as usize, place as usize);
-        let state = self.experiments.get_mut(experiment).and_then(Option::as_mut);
-        let group = state.and_then(|state| state.groups.get_mut(place));
-        let moved = group.map(|group| std::mem::take(&mut group.moved));
-        let state = self.experiments.get(experiment).and_then(Option::as_ref);
-        let group = state.and_then(|state| Some((state, state.groups.get(place)?)));
-        let (Some(moved), Some((state, group))) = (moved, group) else {
-            return;
-        };
-        changes.push_group(
-            self.key_of(experiment as u32, group),
-            Counts::from_slice(&group.first_exposures),
-            group.subjects,
-            group.crossovers,
-        );
-        if moved == Moved::Matured && group.key.segment.is_none() {
-            let subjects = Counts::from_slice(&group.matured_subjects);
-            changes.push_matured(subjects, matured_metrics(state, group), matured_ratios(group));
+            // its room is used again
+            state.changed_groups = changed;
         }
     }
 }

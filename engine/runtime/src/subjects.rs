@@ -4,6 +4,7 @@ use backplane_memory::{StateColumn, StateMemory, StateTable, StateVec};
 use zerocopy::little_endian::U128;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
+use crate::block::word_of;
 use crate::recent::Latest;
 
 /// No subject, row or group.
@@ -58,11 +59,6 @@ pub struct SubjectTable {
     is_full: bool,
 }
 
-/// The half of a hash that the index goes by; a shard has been chosen by the other one.
-fn word(hash: u128) -> u64 {
-    (hash >> 64) as u64
-}
-
 impl SubjectTable {
     /// The subject of this hash, a new one if it was never seen. `None` where the table is full.
     pub fn find_or_insert(&mut self, hash: u128) -> Option<u32> {
@@ -94,7 +90,7 @@ impl SubjectTable {
             self.rebuild();
         } else {
             // there is room, so nothing moves
-            self.index.insert_unique(word(hash), slot, |_| word(hash));
+            self.index.insert_unique(word_of(hash), slot, |_| word_of(hash));
         }
         Some(slot)
     }
@@ -102,13 +98,13 @@ impl SubjectTable {
     /// The subject of this hash, if it was seen.
     #[must_use]
     pub fn find(&self, hash: u128) -> Option<u32> {
-        self.index.find(word(hash), |slot| self.is(*slot, hash)).copied()
+        self.index.find(word_of(hash), |slot| self.is(*slot, hash)).copied()
     }
 
     /// A subject that may have this hash: very likely it has, if there is one; see [`SubjectTable::is`]. Only the index is read.
     #[must_use]
     pub fn guess(&self, hash: u128) -> Option<u32> {
-        self.index.find(word(hash), |_| true).copied()
+        self.index.find(word_of(hash), |_| true).copied()
     }
 
     /// Whether a subject has this hash.
@@ -134,7 +130,7 @@ impl SubjectTable {
     /// Forgets a subject that is exposed nowhere and has no recent record.
     pub fn remove(&mut self, slot: u32) {
         let Some(subject) = self.get(slot) else { return };
-        let hash = word(subject.hash.get());
+        let hash = word_of(subject.hash.get());
         if let Ok(entry) = self.index.find_entry(hash, |candidate| *candidate == slot) {
             entry.remove();
             self.free.push(slot);
@@ -158,7 +154,7 @@ impl SubjectTable {
             .zip(is_used)
             .filter(|(_, is_used)| *is_used)
         {
-            let hash = word(subject.hash.get());
+            let hash = word_of(subject.hash.get());
             self.index.insert_unique(hash, slot, |_| hash);
         }
     }
